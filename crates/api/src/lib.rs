@@ -1,0 +1,29 @@
+//! The objects of wasmjob: types, defaults, validation and manifests.
+//!
+//! Everything here is pure. This room reads no clock, no randomness, no disk
+//! and no environment, and knows neither async nor wasmtime: bytes come in as
+//! an argument, `now` comes in as an argument, and values go out.
+//!
+//! Two forms of an object live side by side. At the edges (manifests, the HTTP
+//! API, `-o json`) an object is the Kubernetes type from `k8s-openapi`. Inside,
+//! a [`Job`] carries its spec parsed once behind an `Arc`, and a [`Pod`] is a
+//! row: a reference to the template that it shares with its siblings plus what
+//! differs. A row becomes a full Kubernetes object when somebody reads it.
+
+mod event;
+mod index_set;
+mod job;
+mod pod;
+mod uid;
+
+pub use event::{Event, EventNote, EventType};
+pub use index_set::{IndexSet, IndexSetError};
+pub use job::{CompletionMode, Job, JobCondition, JobConditionType, JobSpec, JobStatus};
+pub use pod::{
+    ContainerState, ContainerStatus, Deletion, Disruption, OwnerJob, Phase, Pod, PodStatus,
+    PodTemplate, Terminated, Usage,
+};
+pub use uid::Uid;
+
+/// The Kubernetes types, of the version whose semantics wasmjob follows.
+pub use k8s_openapi;

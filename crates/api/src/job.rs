@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1 as batch;
+use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::{IndexSet, PodTemplate, Uid};
+use crate::{IndexSet, OwnerJob, PodTemplate, Uid};
 
 /// A Job. Cheap to clone: a status change copies no spec.
 #[derive(Clone, Debug)]
@@ -75,6 +76,17 @@ pub struct JobSpec {
     pub restart_on_failure: bool,
     /// `managedBy` names somebody else: hands off.
     pub managed_elsewhere: bool,
+    /// `successPolicy.rules`, with their indexes read.
+    pub success_rules: Vec<SuccessRule>,
+}
+
+/// One rule of `successPolicy`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SuccessRule {
+    /// `succeededIndexes` below the completions; `None` stands for all indexes.
+    pub indexes: Option<IndexSet>,
+    /// `succeededCount`.
+    pub count: Option<u32>,
 }
 
 /// The status of a Job.
@@ -100,6 +112,23 @@ pub struct JobStatus {
     pub completed_indexes: IndexSet,
     /// Indexes that failed; only with `backoffLimitPerIndex`.
     pub failed_indexes: Option<IndexSet>,
+    /// What the delay before a replacement pod is counted from. Ours alone: no
+    /// client sees it, and it must be kept with the row.
+    pub backoff: Backoff,
+}
+
+/// The failures that delay a replacement pod.
+///
+/// Kubernetes keeps this record (`backoffRecord` of the Job controller) in the
+/// memory of its controller and forgets it on a restart. Here it is part of the
+/// row and changes in the commit that counts the pods, so that a restart of the
+/// host, or a pod that is deleted after it was counted, resets no delay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backoff {
+    /// Pods that failed since the last one that succeeded.
+    pub failures: u32,
+    /// When the last of them ended.
+    pub last_failure: Option<Timestamp>,
 }
 
 /// The type of a Job's condition.
@@ -132,4 +161,311 @@ pub struct JobCondition {
     pub last_probe: Timestamp,
     /// When `status` last changed.
     pub last_transition: Timestamp,
+}
+
+/// Whose Jobs this controller runs when `spec.managedBy` names somebody.
+const JOB_CONTROLLER_NAME: &str = "kubernetes.io/job-controller";
+
+/// Label and annotation that hold a pod's completion index.
+const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
+impl JobSpec {
+    /// Reads `object`, the spec of the Job `name` with identity `uid`.
+    ///
+    /// The object should be defaulted and validated. One that is not is read as
+    /// well as it goes: numbers are clamped into their range, what is missing
+    /// gets Kubernetes' default.
+    #[must_use]
+    pub fn parse(object: batch::JobSpec, name: &Arc<str>, uid: Uid) -> Self {
+        let completion_mode = match object.completion_mode.as_deref() {
+            Some("Indexed") => CompletionMode::Indexed,
+            _ => CompletionMode::NonIndexed,
+        };
+        let completions = match (object.completions, object.parallelism, completion_mode) {
+            (Some(completions), _, _) => Some(at_least_zero(completions)),
+            (None, None, _) => Some(1),
+            // Validation requires completions here; nothing to do is the harmless reading.
+            (None, Some(_), CompletionMode::Indexed) => Some(0),
+            (None, Some(_), CompletionMode::NonIndexed) => None,
+        };
+        let backoff_limit_per_index = object
+            .backoff_limit_per_index
+            .map(at_least_zero)
+            .filter(|_| completion_mode == CompletionMode::Indexed);
+        let default_backoff_limit = match backoff_limit_per_index {
+            Some(_) => i32::MAX,
+            None => 6,
+        };
+        Self {
+            template: Arc::new(pod_template(&object, completion_mode, name, uid)),
+            parallelism: object.parallelism.map_or(1, at_least_zero),
+            completions,
+            completion_mode,
+            backoff_limit: at_least_zero(object.backoff_limit.unwrap_or(default_backoff_limit)),
+            backoff_limit_per_index,
+            max_failed_indexes: object.max_failed_indexes.map(at_least_zero),
+            active_deadline: object.active_deadline_seconds.map(seconds),
+            ttl_after_finished: object.ttl_seconds_after_finished.map(|s| seconds(s.into())),
+            replace_only_failed: object.pod_replacement_policy.as_deref() == Some("Failed")
+                || object.pod_failure_policy.is_some(),
+            suspend: object.suspend.unwrap_or(false),
+            restart_on_failure: object
+                .template
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.restart_policy.as_deref())
+                == Some("OnFailure"),
+            managed_elsewhere: object
+                .managed_by
+                .as_deref()
+                .is_some_and(|manager| manager != JOB_CONTROLLER_NAME),
+            success_rules: success_rules(&object, completions.unwrap_or(0)),
+            object,
+        }
+    }
+
+    /// Whether completions are told apart.
+    #[must_use]
+    pub fn is_indexed(&self) -> bool {
+        self.completion_mode == CompletionMode::Indexed
+    }
+}
+
+impl Job {
+    /// A Job as it is right after its creation: generation 1 and an empty status.
+    ///
+    /// `object` should be defaulted and validated; see [`JobSpec::parse`].
+    #[must_use]
+    pub fn new(object: batch::Job, uid: Uid, created: Timestamp) -> Self {
+        let metadata = object.metadata;
+        let name: Arc<str> = metadata.name.as_deref().unwrap_or_default().into();
+        let spec = object.spec.unwrap_or_default();
+        Self {
+            uid,
+            namespace: metadata.namespace.as_deref().unwrap_or("default").into(),
+            created,
+            deletion: None,
+            generation: 1,
+            resource_version: 0,
+            spec: Arc::new(JobSpec::parse(spec, &name, uid)),
+            name,
+            metadata: Arc::new(metadata),
+            status: JobStatus::default(),
+        }
+    }
+
+    /// The condition Complete or Failed that ended it, if it has ended.
+    #[must_use]
+    pub fn finished(&self) -> Option<&JobCondition> {
+        self.status
+            .condition(JobConditionType::Complete)
+            .filter(|condition| condition.status)
+            .or_else(|| {
+                self.status
+                    .condition(JobConditionType::Failed)
+                    .filter(|condition| condition.status)
+            })
+    }
+}
+
+impl JobStatus {
+    /// The condition of that type, be it True or False.
+    #[must_use]
+    pub fn condition(&self, condition_type: JobConditionType) -> Option<&JobCondition> {
+        self.conditions
+            .iter()
+            .find(|condition| condition.condition_type == condition_type)
+    }
+
+    /// Whether it has the condition of that type with status True.
+    #[must_use]
+    pub fn is_true(&self, condition_type: JobConditionType) -> bool {
+        self.condition(condition_type)
+            .is_some_and(|condition| condition.status)
+    }
+}
+
+impl JobConditionType {
+    /// The word that Kubernetes uses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspended => "Suspended",
+            Self::FailureTarget => "FailureTarget",
+            Self::Failed => "Failed",
+            Self::SuccessCriteriaMet => "SuccessCriteriaMet",
+            Self::Complete => "Complete",
+        }
+    }
+}
+
+fn at_least_zero(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn seconds(number: i64) -> Duration {
+    Duration::from_secs(u64::try_from(number).unwrap_or(0))
+}
+
+fn success_rules(object: &batch::JobSpec, completions: u32) -> Vec<SuccessRule> {
+    let rules = object.success_policy.as_ref().map(|policy| &policy.rules);
+    rules
+        .into_iter()
+        .flatten()
+        .map(|rule| SuccessRule {
+            indexes: rule
+                .succeeded_indexes
+                .as_deref()
+                .map(|text| IndexSet::parse_lenient(text, completions)),
+            count: rule.succeeded_count.map(at_least_zero),
+        })
+        .collect()
+}
+
+/// What the pods share: the Job's template and, for an Indexed Job, the
+/// variable `JOB_COMPLETION_INDEX` in every container that does not define it.
+fn pod_template(
+    object: &batch::JobSpec,
+    completion_mode: CompletionMode,
+    name: &Arc<str>,
+    uid: Uid,
+) -> PodTemplate {
+    let mut spec = object.template.spec.clone().unwrap_or_default();
+    if completion_mode == CompletionMode::Indexed {
+        let containers = spec.init_containers.iter_mut().flatten();
+        for container in containers.chain(&mut spec.containers) {
+            add_completion_index_env(container);
+        }
+    }
+    PodTemplate {
+        metadata: object.template.metadata.clone().unwrap_or_default(),
+        spec,
+        owner: Some(OwnerJob {
+            name: Arc::clone(name),
+            uid,
+        }),
+    }
+}
+
+fn add_completion_index_env(container: &mut Container) {
+    const NAME: &str = "JOB_COMPLETION_INDEX";
+    let env = container.env.get_or_insert_default();
+    if env.iter().all(|variable| variable.name != NAME) {
+        env.push(EnvVar {
+            name: NAME.to_owned(),
+            value: None,
+            value_from: Some(EnvVarSource {
+                field_ref: Some(ObjectFieldSelector {
+                    api_version: Some("v1".to_owned()),
+                    field_path: format!("metadata.labels['{COMPLETION_INDEX}']"),
+                }),
+                ..EnvVarSource::default()
+            }),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use k8s_openapi::api::batch::v1 as batch;
+    use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec};
+
+    use super::{CompletionMode, Job, JobSpec};
+    use crate::Uid;
+
+    fn parse(object: batch::JobSpec) -> JobSpec {
+        JobSpec::parse(object, &Arc::from("a"), Uid::from_random(1))
+    }
+
+    #[test]
+    fn an_empty_spec_is_one_pod_with_the_usual_limits() {
+        let spec = parse(batch::JobSpec::default());
+        assert_eq!((spec.parallelism, spec.completions), (1, Some(1)));
+        assert_eq!(
+            (spec.backoff_limit, spec.backoff_limit_per_index),
+            (6, None)
+        );
+        assert!(!spec.replace_only_failed && !spec.suspend && !spec.managed_elsewhere);
+    }
+
+    #[test]
+    fn parallelism_alone_makes_a_work_queue() {
+        let spec = parse(batch::JobSpec {
+            parallelism: Some(3),
+            ..batch::JobSpec::default()
+        });
+        assert_eq!((spec.parallelism, spec.completions), (3, None));
+    }
+
+    #[test]
+    fn numbers_that_validation_refuses_are_clamped() {
+        let spec = parse(batch::JobSpec {
+            parallelism: Some(-1),
+            completions: Some(i32::MIN),
+            backoff_limit: Some(-7),
+            active_deadline_seconds: Some(i64::MIN),
+            ttl_seconds_after_finished: Some(-1),
+            ..batch::JobSpec::default()
+        });
+        assert_eq!((spec.parallelism, spec.completions), (0, Some(0)));
+        assert_eq!(spec.backoff_limit, 0);
+        assert_eq!(spec.active_deadline, Some(Duration::ZERO));
+        assert_eq!(spec.ttl_after_finished, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_indexed_job_tells_its_containers_their_index_unless_they_know() {
+        let own = EnvVar {
+            name: "JOB_COMPLETION_INDEX".to_owned(),
+            value: Some("mine".to_owned()),
+            value_from: None,
+        };
+        let spec = parse(batch::JobSpec {
+            completion_mode: Some("Indexed".to_owned()),
+            completions: Some(2),
+            template: PodTemplateSpec {
+                metadata: None,
+                spec: Some(PodSpec {
+                    containers: vec![
+                        Container::default(),
+                        Container {
+                            env: Some(vec![own.clone()]),
+                            ..Container::default()
+                        },
+                    ],
+                    init_containers: Some(vec![Container::default()]),
+                    ..PodSpec::default()
+                }),
+            },
+            ..batch::JobSpec::default()
+        });
+        assert_eq!(spec.completion_mode, CompletionMode::Indexed);
+        let pod = &spec.template.spec;
+        let path = |container: &Container| {
+            let source = container.env.as_ref()?.first()?.value_from.clone();
+            source?.field_ref.map(|field| field.field_path)
+        };
+        let wanted = Some("metadata.labels['batch.kubernetes.io/job-completion-index']".to_owned());
+        assert_eq!(path(&pod.containers[0]), wanted);
+        assert_eq!(path(&pod.init_containers.as_ref().unwrap()[0]), wanted);
+        assert_eq!(pod.containers[1].env, Some(vec![own]));
+    }
+
+    #[test]
+    fn a_new_job_has_an_empty_status() {
+        let job = Job::new(
+            batch::Job::default(),
+            Uid::from_random(1),
+            Timestamp::UNIX_EPOCH,
+        );
+        assert_eq!(
+            (&*job.name, &*job.namespace, job.generation),
+            ("", "default", 1)
+        );
+        assert!(job.finished().is_none() && job.status.conditions.is_empty());
+    }
 }

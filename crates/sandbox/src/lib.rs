@@ -1,1 +1,46 @@
-//! placeholder
+//! One container = one WASI instance under limits.
+//!
+//! This room runs a compiled WebAssembly module to its end and says how it
+//! ended. It is given plain data (a [`Task`]: module, arguments, environment,
+//! opened directories, limits, a place for its output) and gives plain data
+//! back (an [`Outcome`]: exit, usage). It knows no Kubernetes, no manifests,
+//! no images, no retries; it decides nothing but when a guest must stop.
+//!
+//! What holds whatever a guest does:
+//!
+//! - Every limit is set before instantiation, because a start function is guest
+//!   code too. One struct, [`Limits`], holds them all.
+//! - Guests run on threads of their own, niced, in an executor that serves
+//!   nothing else ([`Engine`] owns them). They are pre-empted by epochs.
+//! - A kill comes from outside: a flag that the epoch callback sees in a busy
+//!   guest, and that drops the future of a blocked one. Killed guests go to the
+//!   front of the queue, so a kill does not wait behind other guests' slices.
+//! - Output never blocks and never fails a guest.
+//!
+//! Only this room and the compile step of `image` know Wasmtime.
+
+mod clock;
+mod compile;
+mod engine;
+mod executor;
+mod guest;
+mod limiter;
+mod limits;
+mod link;
+mod module;
+mod output;
+mod run;
+mod signal;
+mod task;
+mod ticker;
+mod trap;
+
+pub use compile::{CompileCost, CompileError, scan};
+pub use engine::{Capacity, Engine, EngineBuilder, EngineError};
+pub use guest::Guest;
+pub use limits::Limits;
+pub use link::{ComponentLinker, CoreLinker, LinkError};
+pub use module::{Module, ModuleKind};
+pub use output::{Output, Stream};
+pub use signal::Signal;
+pub use task::{Exit, Exits, KillReason, Mount, Outcome, RunHandle, Task, Usage};

@@ -1,0 +1,294 @@
+//! Looking at a module before any compiler does, and compiling it.
+//!
+//! A compiler's work is not bounded by a module's size: half a megabyte of
+//! hostile code buys 18 seconds. So a cheap pass over the bytes refuses what no
+//! toolchain emits and says how expensive the rest may be; what is expensive is
+//! compiled in a process that can be killed (`image` does that).
+
+use std::ops::Range;
+
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::{Engine, Limits, ModuleKind};
+
+/// What compiling a module may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileCost {
+    /// Core module or component.
+    pub kind: ModuleKind,
+    /// Bytes of code in all functions.
+    pub code_bytes: u64,
+    /// Functions with code.
+    pub functions: u32,
+    /// Bytes of the largest function's code.
+    pub largest_function_bytes: u32,
+    /// The most locals in one function.
+    pub most_locals: u32,
+}
+
+impl CompileCost {
+    /// Whether compiling surely takes well under a second and little memory, so
+    /// that it needs no process of its own.
+    #[must_use]
+    pub fn is_cheap(&self) -> bool {
+        self.code_bytes <= 1 << 20
+            && self.functions <= 10_000
+            && self.largest_function_bytes <= 96 << 10
+            && self.most_locals <= 2_000
+    }
+}
+
+/// Why a module cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// Not WebAssembly at all.
+    #[error("not WebAssembly: {0}")]
+    Magic(String),
+    /// Over a limit of the host.
+    #[error("{what}: {found}, at most {limit} allowed{}", at(*offset))]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: u64,
+        /// How much may be.
+        limit: u64,
+        /// Where in the file, if at one place.
+        offset: Option<usize>,
+    },
+    /// Malformed or invalid; the text names the offset.
+    #[error("not a valid WebAssembly module: {0}")]
+    Invalid(String),
+}
+
+fn at(offset: Option<usize>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" (at offset {offset:#x})"))
+}
+
+/// Looks at `bytes` without compiling them.
+///
+/// # Errors
+///
+/// When they are not WebAssembly, are malformed, or exceed `limits`.
+pub fn scan(bytes: &[u8], limits: &Limits) -> Result<CompileCost, CompileError> {
+    check_size(bytes.len(), limits)?;
+    check_magic(bytes)?;
+    let mut scan = Scan {
+        limits,
+        cost: CompileCost {
+            kind: ModuleKind::Core,
+            code_bytes: 0,
+            functions: 0,
+            largest_function_bytes: 0,
+            most_locals: 0,
+        },
+    };
+    let mut first = true;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(|error| CompileError::Invalid(error.to_string()))?;
+        if let Payload::Version { encoding, .. } = &payload
+            && first
+        {
+            first = false;
+            if *encoding == Encoding::Component {
+                scan.cost.kind = ModuleKind::Component;
+            }
+        }
+        scan.payload(&payload)?;
+    }
+    Ok(scan.cost)
+}
+
+fn check_size(len: usize, limits: &Limits) -> Result<(), CompileError> {
+    if len > limits.module_bytes {
+        return Err(CompileError::Limit {
+            what: "the module is too large, in bytes",
+            found: len as u64,
+            limit: limits.module_bytes as u64,
+            offset: None,
+        });
+    }
+    Ok(())
+}
+
+fn check_magic(bytes: &[u8]) -> Result<(), CompileError> {
+    const MAGIC: &[u8] = b"\0asm";
+    if bytes.starts_with(MAGIC) {
+        return Ok(());
+    }
+    if bytes.is_empty() {
+        return Err(CompileError::Magic("the file is empty".to_owned()));
+    }
+    let start = bytes[..bytes.len().min(4)].escape_ascii();
+    let hint = if bytes.starts_with(b"(module") || bytes.starts_with(b"(component") {
+        "; it is the text form: convert it with wat2wasm or `wasm-tools parse`"
+    } else if bytes.starts_with(b"\x7fELF") {
+        "; it is a native or precompiled program: point at the .wasm file itself"
+    } else {
+        "; point at the compiled .wasm file"
+    };
+    Err(CompileError::Magic(format!(
+        "it starts with \"{start}\", expected \"\\0asm\"{hint}"
+    )))
+}
+
+struct Scan<'a> {
+    limits: &'a Limits,
+    cost: CompileCost,
+}
+
+impl Scan<'_> {
+    fn payload(&mut self, payload: &Payload<'_>) -> Result<(), CompileError> {
+        let items = u64::from(self.limits.items);
+        let count = |what, count: u32, range: Range<usize>| {
+            over(what, u64::from(count), items, Some(range.start))
+        };
+        match payload {
+            Payload::TypeSection(r) => count("too many types", r.count(), r.range()),
+            Payload::ImportSection(r) => count("too many imports", r.count(), r.range()),
+            Payload::ExportSection(r) => count("too many exports", r.count(), r.range()),
+            Payload::GlobalSection(r) => count("too many globals", r.count(), r.range()),
+            Payload::ElementSection(r) => count("too many element segments", r.count(), r.range()),
+            Payload::DataSection(r) => count("too many data segments", r.count(), r.range()),
+            Payload::CodeSectionStart { count, range, .. } => {
+                self.cost.functions = self.cost.functions.saturating_add(*count);
+                let limit = u64::from(self.limits.functions);
+                over(
+                    "too many functions",
+                    u64::from(self.cost.functions),
+                    limit,
+                    Some(range.start),
+                )
+            }
+            Payload::CodeSectionEntry(body) => self.function(body),
+            _ => Ok(()),
+        }
+    }
+
+    fn function(&mut self, body: &wasmparser::FunctionBody<'_>) -> Result<(), CompileError> {
+        let range = body.range();
+        let len = range.len() as u64;
+        let start = Some(range.start);
+        over(
+            "a function is too long, in bytes",
+            len,
+            u64::from(self.limits.function_bytes),
+            start,
+        )?;
+        let invalid =
+            |error: wasmparser::BinaryReaderError| CompileError::Invalid(error.to_string());
+        let mut locals = 0u64;
+        for group in body.get_locals_reader().map_err(invalid)? {
+            locals = locals.saturating_add(u64::from(group.map_err(invalid)?.0));
+        }
+        over(
+            "a function has too many locals",
+            locals,
+            u64::from(self.limits.function_locals),
+            start,
+        )?;
+        self.cost.code_bytes = self.cost.code_bytes.saturating_add(len);
+        // Both were just found to be below a u32.
+        self.cost.largest_function_bytes = self.cost.largest_function_bytes.max(len as u32);
+        self.cost.most_locals = self.cost.most_locals.max(locals as u32);
+        Ok(())
+    }
+}
+
+fn over(
+    what: &'static str,
+    found: u64,
+    limit: u64,
+    offset: Option<usize>,
+) -> Result<(), CompileError> {
+    if found > limit {
+        return Err(CompileError::Limit {
+            what,
+            found,
+            limit,
+            offset,
+        });
+    }
+    Ok(())
+}
+
+impl Engine {
+    /// Compiles `bytes` to machine code for this machine and these limits. This
+    /// is bounded only by what [`scan`] let pass; see [`CompileCost::is_cheap`].
+    ///
+    /// # Errors
+    ///
+    /// When the module is invalid.
+    pub fn compile(&self, bytes: &[u8], metered: bool) -> Result<Vec<u8>, CompileError> {
+        let cost = scan(bytes, self.limits())?;
+        let realm = self
+            .realm(metered)
+            .map_err(|error| CompileError::Invalid(error.to_string()))?;
+        let code = match cost.kind {
+            ModuleKind::Core => realm.engine.precompile_module(bytes),
+            ModuleKind::Component => realm.engine.precompile_component(bytes),
+        };
+        code.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+    }
+
+    /// What compiled code depends on besides the module: the compiler's version,
+    /// its settings and the processor's features, as one number.
+    ///
+    /// # Errors
+    ///
+    /// When the engine that counts fuel cannot be made.
+    pub fn compatibility(&self, metered: bool) -> Result<u64, crate::EngineError> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let realm = self.realm(metered)?;
+        let mut hasher = DefaultHasher::new();
+        realm
+            .engine
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
+        Ok(hasher.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(bytes: &[u8]) -> String {
+        scan(bytes, &Limits::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_wasm_is_named() {
+        assert_eq!(
+            refused(b"#!/bin/sh"),
+            "not WebAssembly: it starts with \"#!/b\", expected \"\\0asm\"; point at the compiled .wasm file"
+        );
+        assert_eq!(refused(b""), "not WebAssembly: the file is empty");
+        assert!(refused(b"(module)").contains("wat2wasm"));
+        assert!(refused(b"\x7fELF\x02\x01").contains("precompiled"));
+    }
+
+    #[test]
+    fn a_function_with_too_many_locals_is_refused_with_its_place() {
+        let wasm =
+            wat::parse_str(format!("(module (func (local {})))", "i32 ".repeat(20_001))).unwrap();
+        let text = refused(&wasm);
+        assert!(
+            text.starts_with(
+                "a function has too many locals: 20001, at most 20000 allowed (at offset"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn truncation_never_panics() {
+        let wasm = wat::parse_str(
+            "(module (memory 1) (func (export \"_start\") (local i64) i32.const 1 drop))",
+        )
+        .unwrap();
+        for end in 0..wasm.len() {
+            let _ = scan(&wasm[..end], &Limits::default());
+        }
+    }
+}

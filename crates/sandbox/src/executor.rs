@@ -1,0 +1,410 @@
+//! The guest threads: an executor with two queues, and nothing else on it.
+//!
+//! A general-purpose runtime serves its tasks in turn, so a guest that must die
+//! would wait behind the slices of all others. Here killed guests stand in a
+//! queue of their own that is emptied first, and a guest that computes yields
+//! only when somebody waits. Timers and file operations of guests belong to a
+//! small tokio runtime beside these threads, so they wake guests here.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::clock::CpuMeter;
+use crate::ticker::Ticker;
+use crate::{Exit, Exits, KillReason, Outcome, Signal, Usage};
+
+/// How much nicer guests are than the threads that decide.
+const GUEST_NICENESS: i32 = 10;
+
+/// The future of one guest: resolves to how it ended.
+pub(crate) type GuestFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// Locks, also when a holder panicked: what these mutexes guard stays
+/// consistent, because nothing that can panic runs while they are held.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nobody polls it and nobody has asked for it.
+const IDLE: u8 = 0;
+/// It stands in a queue.
+const QUEUED: u8 = 1;
+/// A guest thread polls it.
+const RUNNING: u8 = 2;
+/// A guest thread polls it, and it was woken meanwhile.
+const WOKEN: u8 = 3;
+/// It has ended.
+const DONE: u8 = 4;
+
+/// One guest as the executor holds it.
+pub(crate) struct Cell {
+    state: AtomicU8,
+    kill: AtomicU8,
+    signal: AtomicU8,
+    cpu_nanos: AtomicUsize,
+    future: Mutex<Option<GuestFuture>>,
+    /// Woken when a signal is raised.
+    signal_waker: Mutex<Option<Waker>>,
+    shared: Arc<Shared>,
+    exits: Arc<dyn Exits>,
+    token: u64,
+}
+
+impl Cell {
+    /// Why it must stop, if it must.
+    pub(crate) fn killed(&self) -> Option<KillReason> {
+        match self.kill.load(Ordering::Acquire) {
+            0 => None,
+            2 => Some(KillReason::Deadline),
+            _ => Some(KillReason::Requested),
+        }
+    }
+
+    pub(crate) fn kill(this: &Arc<Self>, reason: KillReason) {
+        // The first reason stands.
+        if this
+            .kill
+            .compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
+            Self::schedule(this, true);
+        }
+    }
+
+    /// Makes `signal` pending.
+    pub(crate) fn raise(&self, signal: Signal) {
+        self.signal.store(signal as u8, Ordering::Release);
+        if let Some(waker) = lock(&self.signal_waker).take() {
+            waker.wake();
+        }
+    }
+
+    /// The number of the pending signal, or 0.
+    pub(crate) fn pending_signal(&self) -> u8 {
+        self.signal.load(Ordering::Acquire)
+    }
+
+    /// Takes the pending signal.
+    pub(crate) fn take_signal(&self) -> u8 {
+        self.signal.swap(0, Ordering::AcqRel)
+    }
+
+    /// Resolves when a signal is pending, to its number.
+    pub(crate) fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<u8> {
+        *lock(&self.signal_waker) = Some(cx.waker().clone());
+        match self.pending_signal() {
+            0 => Poll::Pending,
+            number => Poll::Ready(number),
+        }
+    }
+
+    /// Whether other guests wait for a thread, so that this one should yield.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.shared.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    fn schedule(this: &Arc<Self>, urgent: bool) {
+        let mut state = this.state.load(Ordering::Acquire);
+        loop {
+            let next = match state {
+                IDLE => QUEUED,
+                RUNNING => WOKEN,
+                // Already queued: a killed one must also move to the front.
+                QUEUED if urgent => {
+                    this.shared.promote(this);
+                    return;
+                }
+                _ => return,
+            };
+            match this
+                .state
+                .compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) if next == QUEUED => return this.shared.push(Arc::clone(this)),
+                Ok(_) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// Polls the guest once, on a guest thread.
+    fn poll(self: Arc<Self>, meter: &mut CpuMeter) {
+        self.state.store(RUNNING, Ordering::Release);
+        let waker = Waker::from(Arc::clone(&self));
+        let mut slot = lock(&self.future);
+        let Some(future) = slot.as_mut() else { return };
+        meter.start();
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            if polled.is_pending() && self.killed().is_some() {
+                // It waits in a host call or has just yielded: the future is
+                // dropped below, and with it everything that the guest held.
+                return None;
+            }
+            Some(polled)
+        }));
+        let end = match polled {
+            Ok(Some(Poll::Pending)) => {
+                self.charge(meter);
+                drop(slot);
+                return self.park();
+            }
+            Ok(Some(Poll::Ready(outcome))) => outcome,
+            Ok(None) => Outcome {
+                exit: Exit::Killed(self.killed().unwrap_or(KillReason::Requested)),
+                usage: Usage::default(),
+            },
+            Err(panic) => Outcome {
+                exit: Exit::Host(format!(
+                    "panic while running a guest: {}",
+                    panic_text(&*panic)
+                )),
+                usage: Usage::default(),
+            },
+        };
+        let future = slot.take();
+        drop(slot);
+        // Dropping unwinds a suspended guest; the host's drop code may panic too.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        self.charge(meter);
+        let mut end = end;
+        if let Err(panic) = dropped {
+            let text = panic_text(&*panic);
+            end.exit = Exit::Host(format!("panic while dropping a guest: {text}"));
+        }
+        end.usage.cpu = Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed) as u64);
+        self.state.store(DONE, Ordering::Release);
+        self.shared.live.fetch_sub(1, Ordering::AcqRel);
+        self.exits.exited(self.token, end);
+    }
+
+    fn charge(&self, meter: &mut CpuMeter) {
+        let nanos = usize::try_from(meter.stop().as_nanos()).unwrap_or(usize::MAX);
+        self.cpu_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// After a poll that ended pending: idle, or back into the queue if it was woken meanwhile.
+    fn park(self: Arc<Self>) {
+        let idle = self
+            .state
+            .compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        if !idle {
+            self.state.store(QUEUED, Ordering::Release);
+            let shared = Arc::clone(&self.shared);
+            shared.push(self);
+        }
+    }
+}
+
+impl Wake for Cell {
+    fn wake(self: Arc<Self>) {
+        Self::schedule(&self, false);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        Self::schedule(self, false);
+    }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[derive(Default)]
+struct Queues {
+    /// Guests that were killed.
+    urgent: VecDeque<Arc<Cell>>,
+    /// Guests that can go on.
+    ready: VecDeque<Arc<Cell>>,
+    sleeping: usize,
+    stop: bool,
+}
+
+/// What the guest threads share.
+pub(crate) struct Shared {
+    queues: Mutex<Queues>,
+    available: Condvar,
+    /// Cells in the queues.
+    waiting: AtomicU32,
+    /// Guests that have not ended.
+    live: AtomicUsize,
+    ticker: Arc<Ticker>,
+}
+
+impl Shared {
+    fn push(&self, cell: Arc<Cell>) {
+        let mut queues = lock(&self.queues);
+        if queues.stop {
+            return;
+        }
+        if cell.kill.load(Ordering::Acquire) == 0 {
+            queues.ready.push_back(cell);
+        } else {
+            queues.urgent.push_back(cell);
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if queues.sleeping > 0 {
+            drop(queues);
+            self.available.notify_one();
+        }
+    }
+
+    /// Moves a queued cell to the front.
+    fn promote(&self, cell: &Arc<Cell>) {
+        let mut queues = lock(&self.queues);
+        if let Some(at) = queues
+            .ready
+            .iter()
+            .position(|queued| Arc::ptr_eq(queued, cell))
+            && let Some(cell) = queues.ready.remove(at)
+        {
+            queues.urgent.push_back(cell);
+        }
+    }
+
+    /// The next guest to poll; `None` when the executor stops.
+    fn next(&self) -> Option<Arc<Cell>> {
+        let mut queues = lock(&self.queues);
+        loop {
+            if queues.stop {
+                return None;
+            }
+            let cell = queues
+                .urgent
+                .pop_front()
+                .or_else(|| queues.ready.pop_front());
+            if let Some(cell) = cell {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                return Some(cell);
+            }
+            queues.sleeping += 1;
+            queues = self
+                .available
+                .wait(queues)
+                .unwrap_or_else(PoisonError::into_inner);
+            queues.sleeping -= 1;
+        }
+    }
+}
+
+/// The guest threads and the runtime beside them.
+pub(crate) struct Executor {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    /// Serves guests' timers and file operations; `None` once shut down.
+    io: Option<tokio::runtime::Runtime>,
+}
+
+impl Executor {
+    /// Starts `threads` guest threads.
+    pub(crate) fn start(
+        threads: usize,
+        blocking_threads: usize,
+        ticker: Arc<Ticker>,
+    ) -> std::io::Result<Self> {
+        let io = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(blocking_threads)
+            .thread_name("wasmjob-guest-io")
+            .on_thread_start(be_nice)
+            .enable_time()
+            .enable_io()
+            .build()?;
+        let shared = Arc::new(Shared {
+            queues: Mutex::default(),
+            available: Condvar::new(),
+            waiting: AtomicU32::new(0),
+            live: AtomicUsize::new(0),
+            ticker,
+        });
+        let threads = (0..threads)
+            .map(|n| {
+                let (shared, io) = (Arc::clone(&shared), io.handle().clone());
+                std::thread::Builder::new()
+                    .name(format!("wasmjob-guest-{n}"))
+                    .spawn(move || serve(&shared, &io))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            shared,
+            threads,
+            io: Some(io),
+        })
+    }
+
+    /// Makes a cell for a guest, which runs when [`Self::submit`] gives it its future.
+    pub(crate) fn cell(&self, exits: Arc<dyn Exits>, token: u64) -> Arc<Cell> {
+        Arc::new(Cell {
+            state: AtomicU8::new(IDLE),
+            kill: AtomicU8::new(0),
+            signal: AtomicU8::new(0),
+            cpu_nanos: AtomicUsize::new(0),
+            future: Mutex::new(None),
+            signal_waker: Mutex::new(None),
+            shared: Arc::clone(&self.shared),
+            exits,
+            token,
+        })
+    }
+
+    pub(crate) fn submit(&self, cell: &Arc<Cell>, future: GuestFuture) {
+        self.shared.live.fetch_add(1, Ordering::AcqRel);
+        *lock(&cell.future) = Some(future);
+        Cell::schedule(cell, false);
+    }
+
+    /// Guests that have not ended.
+    pub(crate) fn live(&self) -> usize {
+        self.shared.live.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Executor {
+    /// Stops the threads. Guests that are still there are dropped where they
+    /// stand; a guest that computes is ended by its next epoch check.
+    fn drop(&mut self) {
+        let mut queues = lock(&self.shared.queues);
+        queues.stop = true;
+        let left: Vec<_> = queues.urgent.drain(..).collect();
+        let more: Vec<_> = queues.ready.drain(..).collect();
+        drop(queues);
+        self.shared.available.notify_all();
+        for thread in self.threads.drain(..) {
+            // A panic of a guest thread was caught where it happened.
+            let _ = thread.join();
+        }
+        drop((left, more));
+        if let Some(io) = self.io.take() {
+            io.shutdown_background();
+        }
+    }
+}
+
+fn be_nice() {
+    // Refused only where a policy forbids it; guests then share as equals.
+    let _ = rustix::process::nice(GUEST_NICENESS);
+}
+
+/// The loop of one guest thread.
+fn serve(shared: &Shared, io: &tokio::runtime::Handle) {
+    be_nice();
+    let _io = io.enter();
+    let mut meter = CpuMeter::new();
+    while let Some(cell) = shared.next() {
+        let _busy = shared.ticker.busy();
+        cell.poll(&mut meter);
+    }
+}

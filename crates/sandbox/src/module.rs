@@ -1,0 +1,212 @@
+//! A compiled module, linked and ready to be instantiated.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Component, types::ComponentItem};
+use wasmtime::{ExternType, InstancePre};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+use crate::compile::{CompileError, scan};
+use crate::engine::Realm;
+use crate::trap::printable;
+use crate::{Engine, Guest};
+
+/// What kind of module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleKind {
+    /// A core module with `_start` (WASI 0.1).
+    Core,
+    /// A component with `wasi:cli/run` (WASI 0.2).
+    Component,
+}
+
+/// A compiled module, linked with what it imports. Cheap to clone.
+#[derive(Clone)]
+pub struct Module(pub(crate) Arc<Linked>);
+
+pub(crate) struct Linked {
+    pub(crate) entry: Entry,
+    pub(crate) metered: bool,
+    hears_signals: bool,
+    slots: u32,
+}
+
+pub(crate) enum Entry {
+    Core(InstancePre<Guest>),
+    Component(CommandPre<Guest>),
+}
+
+/// The entry point of a core module.
+pub(crate) const START: &str = "_start";
+
+/// The module that our functions for guests stand in.
+const OURS: &str = "wasmjob";
+
+impl Module {
+    /// Compiles and links `bytes`; see [`Engine::compile`] for what bounds that.
+    ///
+    /// # Errors
+    ///
+    /// When the module is invalid, imports what nobody offers, or has no entry point.
+    pub fn new(engine: &Engine, bytes: &[u8], metered: bool) -> Result<Self, CompileError> {
+        let cost = scan(bytes, engine.limits())?;
+        let invalid = |error: wasmtime::Error| CompileError::Invalid(format!("{error:#}"));
+        let realm = engine
+            .realm(metered)
+            .map_err(|e| CompileError::Invalid(e.to_string()))?;
+        match cost.kind {
+            ModuleKind::Core => {
+                let module =
+                    wasmtime::Module::from_binary(&realm.engine, bytes).map_err(invalid)?;
+                Self::core(realm, &module, metered)
+            }
+            ModuleKind::Component => {
+                let component = Component::from_binary(&realm.engine, bytes).map_err(invalid)?;
+                Self::component(realm, &component, metered)
+            }
+        }
+    }
+
+    /// Links code that [`Engine::compile`] made.
+    ///
+    /// # Errors
+    ///
+    /// When the code is of another engine, imports what nobody offers, or has no entry point.
+    ///
+    /// # Safety
+    ///
+    /// `code` is, to the bit, what `compile` returned for this kind on an engine
+    /// of the same [`Engine::compatibility`]: it is machine code and will be run.
+    #[expect(
+        unsafe_code,
+        reason = "machine code is taken at its word; the caller has proved it"
+    )]
+    pub unsafe fn from_compiled(
+        engine: &Engine,
+        kind: ModuleKind,
+        code: &[u8],
+        metered: bool,
+    ) -> Result<Self, CompileError> {
+        let invalid = |error: wasmtime::Error| CompileError::Invalid(format!("{error:#}"));
+        let realm = engine
+            .realm(metered)
+            .map_err(|e| CompileError::Invalid(e.to_string()))?;
+        match kind {
+            ModuleKind::Core => {
+                // SAFETY: the contract of this function.
+                let module = unsafe { wasmtime::Module::deserialize(&realm.engine, code) };
+                Self::core(realm, &module.map_err(invalid)?, metered)
+            }
+            ModuleKind::Component => {
+                // SAFETY: the contract of this function.
+                let component = unsafe { Component::deserialize(&realm.engine, code) };
+                Self::component(realm, &component.map_err(invalid)?, metered)
+            }
+        }
+    }
+
+    fn core(realm: &Realm, module: &wasmtime::Module, metered: bool) -> Result<Self, CompileError> {
+        check_start(module)?;
+        let pre = realm
+            .core
+            .instantiate_pre(module)
+            .map_err(|error| unlinkable(&error))?;
+        let hears_signals = module.imports().any(|import| import.module() == OURS);
+        let entry = Entry::Core(pre);
+        Ok(Self(Arc::new(Linked {
+            entry,
+            metered,
+            hears_signals,
+            slots: 1,
+        })))
+    }
+
+    fn component(
+        realm: &Realm,
+        component: &Component,
+        metered: bool,
+    ) -> Result<Self, CompileError> {
+        let ty = component.component_type();
+        let mut hears_signals = false;
+        for (name, _) in ty.imports(&realm.engine) {
+            hears_signals |= name.starts_with("wasmjob:guest/signals");
+        }
+        let runs = ty.exports(&realm.engine).any(|(name, export)| {
+            name.starts_with("wasi:cli/run@0.2")
+                && matches!(export.ty, ComponentItem::ComponentInstance(_))
+        });
+        if !runs {
+            return Err(CompileError::Invalid(
+                "the component has no `wasi:cli/run@0.2` export: it is not a command; build it for the `wasi:cli/command` world".to_owned(),
+            ));
+        }
+        let pre = realm
+            .component
+            .instantiate_pre(component)
+            .map_err(|error| {
+                CompileError::Invalid(printable(&format!("cannot be linked: {error:#}")))
+            })?;
+        let pre = CommandPre::new(pre)
+            .map_err(|error| CompileError::Invalid(printable(&format!("{error:#}"))))?;
+        // What its instances take of the pool, in slots of one memory and two tables.
+        let slots = component.resources_required().map_or(1, |needs| {
+            needs.num_memories.max(needs.num_tables.div_ceil(2)).max(1)
+        });
+        let entry = Entry::Component(pre);
+        Ok(Self(Arc::new(Linked {
+            entry,
+            metered,
+            hears_signals,
+            slots,
+        })))
+    }
+
+    /// Whether it asks for pending signals, so that it can be asked to end
+    /// before it is killed; see [`crate::Signal`].
+    #[must_use]
+    pub fn hears_signals(&self) -> bool {
+        self.0.hears_signals
+    }
+
+    /// Slots of [`crate::Capacity::guests`] that a run takes; 1 for a core module.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.0.slots
+    }
+
+    /// Whether its code counts fuel.
+    #[must_use]
+    pub fn metered(&self) -> bool {
+        self.0.metered
+    }
+}
+
+fn check_start(module: &wasmtime::Module) -> Result<(), CompileError> {
+    let error = |text: &str| Err(CompileError::Invalid(text.to_owned()));
+    match module.get_export(START) {
+        Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => Ok(()),
+        Some(ExternType::Func(ty)) => error(&format!(
+            "`_start` must take nothing and return nothing, this one takes {} and returns {} values",
+            ty.params().len(),
+            ty.results().len()
+        )),
+        Some(_) => error("`_start` is not a function"),
+        None if module.get_export("_initialize").is_some() => error(
+            "the module is a reactor (it exports `_initialize`), not a command: it has no `_start`",
+        ),
+        None => error("the module has no `_start`: build it as a WASI command"),
+    }
+}
+
+/// Says what is missing and what there is.
+fn unlinkable(error: &wasmtime::Error) -> CompileError {
+    let text = match error.downcast_ref::<wasmtime::UnknownImportError>() {
+        Some(unknown) => format!(
+            "unknown import `{}::{}`; a module may import functions of `wasi_snapshot_preview1` and `{OURS}`, and what the host application adds",
+            printable(unknown.module()),
+            printable(unknown.name()),
+        ),
+        None => printable(&format!("{error:#}")),
+    };
+    CompileError::Invalid(text)
+}

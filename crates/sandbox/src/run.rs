@@ -1,0 +1,220 @@
+//! One run of one guest, from store to outcome.
+
+use std::sync::Arc;
+
+use rustix::fd::AsRawFd;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use crate::executor::Cell;
+use crate::guest::Guest;
+use crate::limiter::Limiter;
+use crate::module::{Entry, START};
+use crate::output::{Pipe, Stream};
+use crate::trap::{Killed, exit_of, printable};
+use crate::{Exit, Limits, Mount, Outcome, Task, Usage};
+
+/// Runs `task` on a guest thread. Resolves to how it ended; dropped, it ends the guest.
+pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Outcome {
+    if let Some(reason) = cell.killed() {
+        return Outcome {
+            exit: Exit::Killed(reason),
+            usage: Usage::default(),
+        };
+    }
+    let fuel = task.fuel;
+    let module = task.module.clone();
+    let mut store = match prepare(task, &cell, &limits) {
+        Ok(store) => store,
+        Err(error) => {
+            let exit = Exit::Start(printable(&format!("{error:#}")));
+            return Outcome {
+                exit,
+                usage: Usage::default(),
+            };
+        }
+    };
+    let exit = match &module.0.entry {
+        Entry::Core(pre) => core(&mut store, pre, &cell, &limits).await,
+        Entry::Component(pre) => component(&mut store, pre, &cell, &limits).await,
+    };
+    let left = fuel.map(|_| store.get_fuel().unwrap_or(0));
+    let usage = Usage {
+        cpu: std::time::Duration::ZERO,
+        fuel: fuel
+            .zip(left)
+            .map(|(budget, left)| budget.saturating_sub(left)),
+        memory_bytes_peak: store.data().limiter.peak(),
+    };
+    Outcome { exit, usage }
+}
+
+/// Makes the store, with every limit set.
+fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<Store<Guest>> {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.args(&task.args)
+        .stdout(Pipe {
+            output: Arc::clone(&task.output),
+            stream: Stream::Stdout,
+        })
+        .stderr(Pipe {
+            output: task.output,
+            stream: Stream::Stderr,
+        })
+        .max_random_size(limits.random_bytes)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    for (name, value) in task.env.iter() {
+        if !task.env_own.iter().any(|(own, _)| own == name) {
+            wasi.env(name, value);
+        }
+    }
+    for (name, value) in &task.env_own {
+        wasi.env(name, value);
+    }
+    for mount in task.mounts.iter() {
+        open(&mut wasi, mount, "", &mount.guest_path)?;
+    }
+    if let Some(dir) = &task.working_dir {
+        wasi.initial_cwd(&**dir);
+        if let Some((mount, rest)) = mount_of(&task.mounts, dir) {
+            open(&mut wasi, mount, rest, ".")?;
+        }
+    }
+    let mut wasi = wasi.build_p1();
+    wasmtime_wasi::WasiView::ctx(&mut wasi)
+        .table
+        .set_max_capacity(limits.handles);
+
+    let linked = &task.module.0;
+    let memory_bytes_max = task.memory_bytes_max.min(limits.memory_bytes_max);
+    let guest = Guest {
+        wasi,
+        limiter: Limiter::new(memory_bytes_max, limits),
+        cell: Arc::clone(cell),
+        extension: task.extension,
+    };
+    let engine = match &linked.entry {
+        Entry::Core(pre) => pre.module().engine(),
+        Entry::Component(pre) => pre.engine(),
+    };
+    let mut store = Store::try_new(engine, guest)?;
+    store.limiter(|guest| &mut guest.limiter);
+    store.set_hostcall_fuel(limits.hostcall_fuel);
+    if let Some(fuel) = task.fuel {
+        store.set_fuel(fuel)?;
+    } else if linked.metered {
+        store.set_fuel(u64::MAX)?;
+    }
+    // One tick from now, and then every tick: before instantiation, because a
+    // start function is guest code too.
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|guest| {
+        let cell = &guest.data().cell;
+        if cell.killed().is_some() {
+            return Err(Killed.into());
+        }
+        Ok(if cell.others_wait() {
+            UpdateDeadline::Yield(1)
+        } else {
+            UpdateDeadline::Continue(1)
+        })
+    });
+    Ok(store)
+}
+
+/// Opens `rest` below `mount` at `guest_path`.
+fn open(
+    wasi: &mut WasiCtxBuilder,
+    mount: &Mount,
+    rest: &str,
+    guest_path: &str,
+) -> wasmtime::Result<()> {
+    let perms = if mount.read_only {
+        FsPerms::ReadOnly
+    } else {
+        FsPerms::ReadWrite
+    };
+    // By the descriptor, so that nobody can put something else at the path.
+    let host_path = format!("/proc/self/fd/{}/{rest}", mount.dir.as_raw_fd());
+    if wasi.preopened_dir(&host_path, guest_path, perms).is_err() {
+        return Err(wasmtime::format_err!(
+            "the directory at {} cannot be opened in the guest",
+            if rest.is_empty() {
+                guest_path
+            } else {
+                &mount.guest_path
+            }
+        ));
+    }
+    Ok(())
+}
+
+/// The mount that `dir` lies in, the deepest one, and the rest of the path.
+fn mount_of<'a>(mounts: &'a [Mount], dir: &'a str) -> Option<(&'a Mount, &'a str)> {
+    mounts
+        .iter()
+        .filter_map(|mount| {
+            let rest = dir.strip_prefix(mount.guest_path.trim_end_matches('/'))?;
+            let inside = rest.is_empty() || rest.starts_with('/');
+            inside.then(|| (mount, rest.trim_matches('/')))
+        })
+        .filter(|(_, rest)| !rest.split('/').any(|part| part == ".."))
+        .max_by_key(|(mount, _)| mount.guest_path.len())
+}
+
+async fn core(
+    store: &mut Store<Guest>,
+    pre: &wasmtime::InstancePre<Guest>,
+    cell: &Cell,
+    limits: &Limits,
+) -> Exit {
+    let instance = match pre.instantiate_async(&mut *store).await {
+        Ok(instance) => instance,
+        Err(error) => return failed_start(&error, cell, store, limits),
+    };
+    let start = match instance.get_typed_func::<(), ()>(&mut *store, START) {
+        Ok(start) => start,
+        Err(error) => return Exit::Start(printable(&format!("{error:#}"))),
+    };
+    store.data_mut().limiter.guest_code_runs();
+    match start.call_async(&mut *store, ()).await {
+        Ok(()) => Exit::Code(0),
+        Err(error) => exit_of(&error, cell, &store.data().limiter, limits.backtrace_frames),
+    }
+}
+
+async fn component(
+    store: &mut Store<Guest>,
+    pre: &wasmtime_wasi::p2::bindings::CommandPre<Guest>,
+    cell: &Cell,
+    limits: &Limits,
+) -> Exit {
+    let command = match pre.instantiate_async(&mut *store).await {
+        Ok(command) => command,
+        Err(error) => return failed_start(&error, cell, store, limits),
+    };
+    store.data_mut().limiter.guest_code_runs();
+    match command.wasi_cli_run().call_run(&mut *store).await {
+        Ok(Ok(())) => Exit::Code(0),
+        Ok(Err(())) => Exit::Code(1),
+        Err(error) => exit_of(&error, cell, &store.data().limiter, limits.backtrace_frames),
+    }
+}
+
+/// An instantiation that failed: guest code (a start function) may have run and
+/// ended it, or it never came to that.
+fn failed_start(
+    error: &wasmtime::Error,
+    cell: &Cell,
+    store: &Store<Guest>,
+    limits: &Limits,
+) -> Exit {
+    match exit_of(error, cell, &store.data().limiter, limits.backtrace_frames) {
+        Exit::Trap(_) if !error.is::<wasmtime::Trap>() => {
+            Exit::Start(printable(&error.root_cause().to_string()))
+        }
+        exit => exit,
+    }
+}

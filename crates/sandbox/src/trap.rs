@@ -1,0 +1,110 @@
+//! How an error that ended a guest becomes an exit.
+
+use std::fmt::Write as _;
+
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::executor::Cell;
+use crate::limiter::{Limiter, OutOfMemory};
+use crate::{Exit, KillReason};
+
+/// The guest called `proc_exit`.
+#[derive(Debug, thiserror::Error)]
+#[error("exit {0}")]
+pub(crate) struct ExitCode(pub(crate) i32);
+
+/// The epoch callback saw the kill flag.
+#[derive(Debug, thiserror::Error)]
+#[error("killed")]
+pub(crate) struct Killed;
+
+/// Characters of one frame's name, and of one line of an error, that are shown.
+const NAME_CHARS_MAX: usize = 256;
+
+/// Classifies `error`, with which a guest ended.
+pub(crate) fn exit_of(
+    error: &wasmtime::Error,
+    cell: &Cell,
+    limiter: &Limiter,
+    frames: usize,
+) -> Exit {
+    if let Some(ExitCode(code)) = error.downcast_ref() {
+        return Exit::Code((*code & 0xff) as u8);
+    }
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return Exit::Code((*code & 0xff) as u8);
+    }
+    if error.is::<Killed>() {
+        return Exit::Killed(cell.killed().unwrap_or(KillReason::Requested));
+    }
+    if let Some(OutOfMemory { wanted, .. }) = error.downcast_ref() {
+        return Exit::OutOfMemory {
+            wanted_bytes: *wanted,
+        };
+    }
+    // Refused memory while being instantiated, and failed of it.
+    if let Some(wanted_bytes) = limiter.refused()
+        && error.is::<Trap>()
+    {
+        return Exit::OutOfMemory { wanted_bytes };
+    }
+    if let Some(Trap::OutOfFuel) = error.downcast_ref() {
+        return Exit::OutOfFuel;
+    }
+    Exit::Trap(describe(error, frames))
+}
+
+/// The trap's name and its innermost frames, safe to print.
+fn describe(error: &wasmtime::Error, frames: usize) -> String {
+    let mut text = match error.downcast_ref::<Trap>() {
+        Some(trap) => printable(&trap.to_string()),
+        None => printable(&error.root_cause().to_string()),
+    };
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return text;
+    };
+    for (n, frame) in backtrace.frames().iter().take(frames).enumerate() {
+        let name = match frame.func_name() {
+            Some(name) => printable(&format!("{:#}", rustc_demangle::demangle(name))),
+            None => format!("<wasm function {}>", frame.func_index()),
+        };
+        let offset = frame.module_offset().unwrap_or(0);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {n:>2}: {offset:#8x} - {name}");
+    }
+    let left = backtrace.frames().len().saturating_sub(frames);
+    if left > 0 {
+        let _ = write!(text, "\n  … {left} more");
+    }
+    text
+}
+
+/// `text`, cut to a length that people read, control characters escaped: names
+/// in a module are its author's, and may be made to confuse a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(NAME_CHARS_MAX));
+    for (n, c) in text.chars().enumerate() {
+        if n == NAME_CHARS_MAX {
+            out.push('…');
+            break;
+        }
+        if c.is_control() && c != '\n' {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn control_characters_are_escaped_and_long_names_cut() {
+        assert_eq!(printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(printable(&"x".repeat(300)).chars().count(), 257);
+    }
+}

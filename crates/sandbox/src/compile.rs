@@ -59,6 +59,9 @@ pub enum CompileError {
     /// Malformed or invalid; the text names the offset.
     #[error("not a valid WebAssembly module: {0}")]
     Invalid(String),
+    /// Valid, and not a command that can be run here.
+    #[error("{0}")]
+    Unlinkable(String),
 }
 
 fn at(offset: Option<usize>) -> String {

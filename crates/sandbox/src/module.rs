@@ -136,7 +136,7 @@ impl Module {
                 && matches!(export.ty, ComponentItem::ComponentInstance(_))
         });
         if !runs {
-            return Err(CompileError::Invalid(
+            return Err(CompileError::Unlinkable(
                 "the component has no `wasi:cli/run@0.2` export: it is not a command; build it for the `wasi:cli/command` world".to_owned(),
             ));
         }
@@ -144,10 +144,10 @@ impl Module {
             .component
             .instantiate_pre(component)
             .map_err(|error| {
-                CompileError::Invalid(printable(&format!("cannot be linked: {error:#}")))
+                CompileError::Unlinkable(printable(&format!("cannot be linked: {error:#}")))
             })?;
         let pre = CommandPre::new(pre)
-            .map_err(|error| CompileError::Invalid(printable(&format!("{error:#}"))))?;
+            .map_err(|error| CompileError::Unlinkable(printable(&format!("{error:#}"))))?;
         // What its instances take of the pool, in slots of one memory and two tables.
         let slots = component.resources_required().map_or(1, |needs| {
             needs.num_memories.max(needs.num_tables.div_ceil(2)).max(1)
@@ -182,7 +182,7 @@ impl Module {
 }
 
 fn check_start(module: &wasmtime::Module) -> Result<(), CompileError> {
-    let error = |text: &str| Err(CompileError::Invalid(text.to_owned()));
+    let error = |text: &str| Err(CompileError::Unlinkable(text.to_owned()));
     match module.get_export(START) {
         Some(ExternType::Func(ty)) if ty.params().len() == 0 && ty.results().len() == 0 => Ok(()),
         Some(ExternType::Func(ty)) => error(&format!(
@@ -208,5 +208,5 @@ fn unlinkable(error: &wasmtime::Error) -> CompileError {
         ),
         None => printable(&format!("{error:#}")),
     };
-    CompileError::Invalid(text)
+    CompileError::Unlinkable(text)
 }

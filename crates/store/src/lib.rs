@@ -1,1 +1,23 @@
-//! placeholder
+//! The versioned objects: read, commit, watch.
+//!
+//! Only this room changes objects. One [`Transaction`] is one atomic change of
+//! any number of objects and makes one revision, which is their
+//! `resourceVersion`. Revisions only grow. Whoever watches sees every change
+//! once, in order, without gaps, and may come back later for what it missed,
+//! as long as that is within the kept history ([`Expired`] past it).
+//!
+//! Objects are shared (`Arc`) and never changed in place. Pods are rows that
+//! refer to their Job's template; they become Kubernetes objects elsewhere.
+//!
+//! This is the form in memory. What the durable one adds stands behind the same
+//! seam: a commit is applied, joined with its neighbours into one fsynced batch,
+//! and only then acknowledged and shown. The store reads no clock and knows
+//! nothing of controllers.
+
+mod object;
+mod store;
+mod watch;
+
+pub use object::{Change, EventRecord, Key, Kind, Object, Stored};
+pub use store::{Store, Transaction};
+pub use watch::{Expired, Watch};

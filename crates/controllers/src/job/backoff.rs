@@ -79,10 +79,15 @@ pub fn finish_time(pod: &Pod) -> Timestamp {
         .unwrap_or(pod.created)
 }
 
-/// The last end of a container; `None` if one has not ended, or if there is none.
+/// The last end of a container or sidecar; `None` if one has not ended, or if there is none.
 fn containers_finished(pod: &Pod) -> Option<Timestamp> {
+    let init = pod.template.spec.init_containers.iter().flatten();
+    let sidecars = init
+        .zip(&pod.status.init_containers)
+        .filter(|(container, _)| container.restart_policy.as_deref() == Some("Always"))
+        .map(|(_, status)| status);
     let mut last = None;
-    for container in &pod.status.containers {
+    for container in pod.status.containers.iter().chain(sidecars) {
         last = last.max(Some(container.state.terminated()?.finished));
     }
     last

@@ -10,19 +10,29 @@
 //! row: a reference to the template that it shares with its siblings plus what
 //! differs. A row becomes a full Kubernetes object when somebody reads it.
 
+pub mod defaults;
 mod event;
+pub mod field;
 mod index_set;
 mod job;
+pub mod manifest;
 mod pod;
+mod qos;
+mod quantity;
+pub mod support;
 mod uid;
+pub mod validation;
 
 pub use event::{Event, EventNote, EventType};
 pub use index_set::{IndexSet, IndexSetError};
-pub use job::{CompletionMode, Job, JobCondition, JobConditionType, JobSpec, JobStatus};
+pub use job::{
+    Backoff, CompletionMode, Job, JobCondition, JobConditionType, JobSpec, JobStatus, SuccessRule,
+};
 pub use pod::{
     ContainerState, ContainerStatus, Deletion, Disruption, OwnerJob, Phase, Pod, PodStatus,
     PodTemplate, Terminated, Usage,
 };
+pub use quantity::{Quantity, QuantityError};
 pub use uid::Uid;
 
 /// The Kubernetes types, of the version whose semantics wasmjob follows.

@@ -44,7 +44,9 @@ pub(super) fn record(old: Backoff, succeeded: &[&Pod], failed: &[&Pod]) -> Backo
     let new = u32::try_from(failures.len()).unwrap_or(u32::MAX);
     Backoff {
         failures: before.failures.saturating_add(new),
-        last_failure: failures.first().copied().or(before.last_failure),
+        // Kubernetes takes the new one even if it lies before the old one, as
+        // that of a pod whose deletion was asked for long ago.
+        last_failure: failures.first().copied().max(before.last_failure),
     }
 }
 

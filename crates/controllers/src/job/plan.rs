@@ -319,6 +319,7 @@ impl<'a> Look<'a> {
                 .is_some_and(|n| self.pods.has_misplaced(n))
         {
             // Either deletions or creations in one plan; deletions come first.
+            self.look_again_in(SignedDuration::ZERO);
             return self.delete_active(surplus as usize, PODS_PER_PLAN_MAX as usize);
         }
         let occupied = match spec.replace_only_failed {
@@ -412,9 +413,6 @@ impl<'a> Look<'a> {
     /// they are not counted as failed.
     fn delete_active(&mut self, at_least: usize, at_most: usize) {
         let pods = pods_for_removal(self.pods.active_pods(), self.index_range(), at_least);
-        if pods.len() > at_most {
-            self.look_again_in(SignedDuration::ZERO);
-        }
         for pod in pods.into_iter().take(at_most) {
             if pod.tracked {
                 self.plan.release.push(pod.uid);

@@ -23,3 +23,19 @@ fn no_seed_breaks_an_invariant() {
         failures[0]
     );
 }
+
+#[track_caller]
+fn check(seed: u64) {
+    assert_eq!(world::run(seed), Ok(()));
+}
+
+#[test]
+fn pods_are_created_right_after_misplaced_ones_were_deleted() {
+    check(7704);
+    check(137_112);
+}
+
+#[test]
+fn the_last_failure_never_moves_back() {
+    check(340_208);
+}

@@ -13,6 +13,7 @@ pub(crate) use creation::{
 };
 pub use creation::{generated_name, prepare_cron_job, prepare_job, prepare_pod};
 pub use job::{cron_job, job};
+pub(crate) use pod::pod_only;
 pub use pod::{pod, pod_template};
 
 /// Sets what is absent.

@@ -19,6 +19,7 @@ pub mod manifest;
 mod pod;
 mod qos;
 mod quantity;
+mod render;
 pub mod support;
 mod uid;
 pub mod validation;

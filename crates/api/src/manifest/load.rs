@@ -23,7 +23,7 @@ pub(crate) fn source(source: &Source<'_>, manifest: &mut Manifest, problems: &mu
             at: refusal.at,
             path: String::new(),
             message: refusal.message,
-            hint: None,
+            hint: refusal.hint.map(str::to_owned),
         });
     }
     for root in documents.roots {
@@ -74,7 +74,7 @@ impl Loader<'_> {
         match recognise(api_version, kind) {
             Ok(Kind::List(items)) => self.list(node, items),
             Ok(kind) => self.object(node, kind),
-            Err((message, hint)) => self.problem(node.locate("kind"), "kind", message, hint),
+            Err((message, hint)) => self.problem(node.locate("kind"), "", message, hint),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::problem::Position;
 use super::scalar::resolve;
@@ -20,6 +20,7 @@ const ALIAS_NODES_MAX: usize = 100_000;
 pub(crate) struct Refusal {
     pub(crate) at: Position,
     pub(crate) message: String,
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl Refusal {
@@ -27,6 +28,7 @@ impl Refusal {
         Self {
             at,
             message: message.into(),
+            hint: None,
         }
     }
 }
@@ -39,13 +41,7 @@ pub(crate) fn read(text: &str) -> (Vec<Node>, Vec<Refusal>) {
     while let Some(next) = parser.next_event() {
         let step = match next {
             Ok((event, span)) => builder.accept(event, span),
-            Err(error) => {
-                let at = position(*error.marker());
-                Err(Refusal::new(
-                    at,
-                    format!("not valid YAML: {}", error.info()),
-                ))
-            }
+            Err(error) => Err(syntax_error(&error)),
         };
         if let Err(refusal) = step {
             builder.refusals.push(refusal);
@@ -53,6 +49,24 @@ pub(crate) fn read(text: &str) -> (Vec<Node>, Vec<Refusal>) {
         }
     }
     (builder.documents, builder.refusals)
+}
+
+/// A syntax error; what people most often stumble over is worded as other YAML
+/// parsers do, so that it can be searched for.
+fn syntax_error(error: &ScanError) -> Refusal {
+    let (message, hint) = match error.info() {
+        "simple key expect ':'" | "simple key expected" => (
+            "could not find expected ':'",
+            Some("is a line above indented less than the text it belongs to?"),
+        ),
+        other => (other, None),
+    };
+    let message = format!("not valid YAML: {message}");
+    Refusal {
+        at: position(*error.marker()),
+        message,
+        hint,
+    }
 }
 
 #[derive(Default)]

@@ -18,8 +18,10 @@ const MODULES_KEPT: usize = 64;
 pub struct Image {
     /// The compiled module.
     pub module: Module,
-    /// What it was made of: `imageID`.
+    /// What it was made of.
     pub digest: Digest,
+    /// The digest as text: `imageID`.
+    pub id: Arc<str>,
     /// The module's name: the last part of its path. `argv[0]` where a pod gives no command.
     pub name: Arc<str>,
     /// Words that were looked for in the module's bytes; see [`Images::get`].
@@ -178,6 +180,7 @@ impl Images {
         Ok(Image {
             module,
             digest,
+            id: Arc::from(digest.to_string()),
             name,
             mentions,
         })

@@ -1,1 +1,37 @@
-//! placeholder
+//! Runs pods: what a kubelet does.
+//!
+//! The host gives this room pods; it admits them against the node's capacity,
+//! prepares their images, volumes and environment, runs their containers in
+//! sandboxes, restarts those that are to be restarted, probes them, ends them,
+//! and reports a new [`wasmjob_api::PodStatus`] whenever something changed.
+//!
+//! [`Node`] is a state machine that one thread owns: [`Node::start`] and
+//! [`Node::stop`] give it work, [`Node::handle`] lets it look at what guests,
+//! workers and timers did, [`Node::take_updates`] says what became of it. It
+//! never blocks: modules are loaded and directories made on threads of its own.
+//!
+//! It knows no Jobs, no store and no server. Wall time comes from [`Clock`] and
+//! only labels things; durations are measured on the monotonic clock.
+
+mod admission;
+mod backoff;
+mod clock;
+mod downward;
+mod expand;
+mod life;
+mod logs;
+mod node;
+mod pod;
+mod probe;
+mod resources;
+mod restart;
+mod template;
+mod timers;
+mod volumes;
+mod workers;
+
+pub use clock::{Clock, SystemClock};
+pub use logs::{LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, Logs};
+pub use node::{Node, NodeConfig, NodeParts, Update};
+pub use resources::Resources;
+pub use volumes::{HostPathPolicy, HostPathRoot};

@@ -1,0 +1,102 @@
+//! The downward API in environment variables.
+
+use wasmjob_api::Pod;
+use wasmjob_api::Quantity;
+use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVarSource, ResourceFieldSelector};
+
+use crate::resources::{Resources, selected};
+
+/// Label and annotation that hold a pod's completion index.
+pub(crate) const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
+/// What a variable can be made of.
+pub(crate) struct Downward<'a> {
+    pub(crate) pod: &'a Pod,
+    pub(crate) node_name: &'a str,
+    pub(crate) capacity: Resources,
+    pub(crate) default_memory_bytes: u64,
+}
+
+impl Downward<'_> {
+    /// The value of a variable's source. What validation let pass and the pod
+    /// does not have is empty, as in Kubernetes.
+    pub(crate) fn value(&self, source: &EnvVarSource, container: &Container) -> String {
+        if let Some(field) = &source.field_ref {
+            return self.field(&field.field_path);
+        }
+        if let Some(selector) = &source.resource_field_ref {
+            return self.resource(selector, container);
+        }
+        String::new()
+    }
+
+    fn field(&self, path: &str) -> String {
+        let pod = self.pod;
+        let spec = &pod.template.spec;
+        match path {
+            "metadata.name" => pod.name.to_string(),
+            "metadata.namespace" => pod.namespace.to_string(),
+            "metadata.uid" => pod.uid.to_string(),
+            "spec.nodeName" => self.node_name.to_owned(),
+            "spec.serviceAccountName" => spec
+                .service_account_name
+                .clone()
+                .unwrap_or_else(|| "default".to_owned()),
+            _ => self.keyed(path).unwrap_or_default(),
+        }
+    }
+
+    /// `metadata.labels['KEY']` and `metadata.annotations['KEY']`.
+    fn keyed(&self, path: &str) -> Option<String> {
+        let (list, key) = path.strip_suffix("']")?.split_once("['")?;
+        let metadata = &self.pod.template.metadata;
+        let list = match list {
+            "metadata.labels" => metadata.labels.as_ref(),
+            "metadata.annotations" => metadata.annotations.as_ref(),
+            _ => return None,
+        };
+        if key == COMPLETION_INDEX
+            && let Some(index) = self.pod.index
+        {
+            return Some(index.to_string());
+        }
+        list?.get(key).cloned()
+    }
+
+    fn resource(&self, selector: &ResourceFieldSelector, container: &Container) -> String {
+        let spec = &self.pod.template.spec;
+        let named = selector.container_name.as_deref().and_then(|name| {
+            let all = spec
+                .containers
+                .iter()
+                .chain(spec.init_containers.iter().flatten());
+            all.into_iter().find(|c| c.name == name)
+        });
+        let container = named.unwrap_or(container);
+        let divisor = selector
+            .divisor
+            .as_ref()
+            .and_then(|d| d.0.parse::<Quantity>().ok());
+        let divisor_milli = divisor.map_or(1000, Quantity::milli).max(1);
+        let is_cpu = selector.resource.ends_with(".cpu");
+        let milli = match selected(container.resources.as_ref(), &selector.resource) {
+            Some(quantity) => i128::from(quantity.milli()),
+            // Without a limit: what the node has.
+            None if is_cpu => i128::from(self.capacity.cpu_milli),
+            None if selector.resource == "limits.memory" => {
+                i128::from(self.default_memory_bytes) * 1000
+            }
+            None => 0,
+        };
+        // Kubernetes rounds up, and a divisor of 0 counts as 1.
+        let divisor = if divisor.is_none_or(|d| d.milli() == 0) {
+            1000
+        } else {
+            i128::from(divisor_milli)
+        };
+        milli
+            .saturating_add(divisor - 1)
+            .div_euclid(divisor)
+            .to_string()
+    }
+}

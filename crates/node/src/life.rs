@@ -1,0 +1,610 @@
+//! The life of a pod's containers: started in order, restarted, probed, ended.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmjob_api::{ContainerState, Event, Phase, Uid};
+use wasmjob_sandbox::{Exit, KillReason, Mount, Outcome, Output, Signal, Task};
+
+use crate::downward::Downward;
+use crate::logs::LogOutput;
+use crate::node::{Node, Purpose};
+use crate::pod::{ContainerRun, Ending, PodRun, Run, Slot, Stage, terminated};
+use crate::probe::{self, ProbeKind, ProbeOutput, Streak, Verdict};
+use crate::timers::Timer;
+use crate::volumes::split_termination_path;
+
+/// Bytes of a termination message (the kubelet's figure).
+const MESSAGE_BYTES_MAX: usize = 4096;
+/// What of a log serves as one: lines and bytes (the kubelet's figures).
+const MESSAGE_LOG: (usize, usize) = (80, 2048);
+
+/// What is to be done next for a pod.
+enum Next {
+    Nothing,
+    Start(Vec<Slot>),
+    Finish,
+}
+
+impl Node {
+    /// Starts what is due for the pod: init containers one after another,
+    /// sidecars among them, then the containers; or ends it.
+    pub(crate) fn advance(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        if run.stage != Stage::Running || run.ending.is_some() {
+            return self.finish_if_ended(uid);
+        }
+        match next(run) {
+            Next::Nothing => {}
+            Next::Start(slots) => {
+                for slot in slots {
+                    self.start_container(uid, slot);
+                }
+            }
+            Next::Finish => self.end_pod_done(uid),
+        }
+    }
+
+    /// All containers have ended: sidecars are asked to, too.
+    fn end_pod_done(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let grace = run.prepared.grace;
+        self.end_pod(uid, Ending::Done, grace);
+    }
+
+    fn start_container(&mut self, uid: Uid, slot: Slot) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let Some(images) = run.images.clone() else {
+            return;
+        };
+        run.run(slot).waits = false;
+        let image = match &images.images[run.image_index(slot)] {
+            Ok(image) => image,
+            Err(error) => {
+                let outcome = Outcome {
+                    exit: Exit::Start(error.to_string()),
+                    usage: wasmjob_sandbox::Usage::default(),
+                };
+                let now = self.clock.wall();
+                return self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
+            }
+        };
+        let slots = image.module.slots();
+        if self.slots_used.saturating_add(slots) > self.engine.capacity().guests
+            && self.slots_used > 0
+        {
+            run.run(slot).waits = true;
+            return self.slot_waiters.push_back((uid, slot));
+        }
+        let now = self.clock.wall();
+        let restarts = {
+            let status = run.container_status(slot);
+            if let ContainerState::Terminated(last) = &status.state {
+                status.last_terminated = Some(last.clone());
+            }
+            if status.last_terminated.is_some() {
+                status.restarts = status.restarts.saturating_add(1);
+            }
+            status.restarts
+        };
+        let log = self.logs.begin(&run.pod, &run.spec(slot).name, restarts);
+        let output: Arc<dyn Output> = Arc::new(LogOutput(Arc::clone(&log)));
+        let downward = Downward {
+            pod: &run.pod,
+            node_name: &self.config.name,
+            capacity: self.config.capacity,
+            default_memory_bytes: self.config.default_memory_bytes,
+        };
+        let call = run
+            .spec(slot)
+            .invocation(&run.pod, image, &run.host_name, &downward);
+        let mounts = match mounts(run, slot) {
+            Ok(mounts) => mounts,
+            Err(text) => {
+                let usage = wasmjob_sandbox::Usage::default();
+                let outcome = Outcome {
+                    exit: Exit::Start(text),
+                    usage,
+                };
+                return self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
+            }
+        };
+        let spec = run.spec(slot);
+        let task = Task {
+            module: image.module.clone(),
+            args: call.args,
+            env: call.env,
+            env_own: call.own,
+            mounts,
+            working_dir: spec.working_dir.clone(),
+            memory_bytes_max: spec.memory_bytes_max,
+            fuel: spec.fuel,
+            deadline: run.deadline,
+            output,
+            extension: None,
+        };
+        let (hears, has_startup) = (image.module.hears_signals(), spec.probes.startup.is_some());
+        let has_readiness = spec.probes.readiness.is_some();
+        let image_id: Arc<str> = image.id.clone();
+        self.next_token += 1;
+        let token = self.next_token;
+        self.runs
+            .insert(token, (uid, Purpose::Container(slot), slots));
+        self.slots_used += slots;
+        let since = self.clock.monotonic();
+        let handle = self.engine.start(task, Arc::clone(&self.inbox) as _, token);
+
+        let status = run.container_status(slot);
+        status.state = ContainerState::Running { started: now };
+        status.image_id = Some(image_id);
+        status.started = !has_startup;
+        status.ready = !has_startup && !has_readiness;
+        let container = run.run(slot);
+        container.log = Some(log);
+        container.run = Some(Run {
+            token,
+            handle,
+            started: now,
+            since,
+            hears,
+            slots,
+        });
+        (container.startup, container.readiness, container.liveness) = Default::default();
+        if !slot.init {
+            run.status.phase = Phase::Running;
+        }
+        run.update_ready(now);
+        self.touch(uid);
+        self.begin_probes(uid, slot, token);
+        // A sidecar that has no startup probe lets the next one start at once.
+        if slot.init {
+            self.advance(uid);
+        }
+    }
+
+    fn begin_probes(&mut self, uid: Uid, slot: Slot, token: u64) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let spec = run.spec(slot);
+        let kinds: &[ProbeKind] = if spec.probes.startup.is_some() {
+            &[ProbeKind::Startup]
+        } else {
+            &[ProbeKind::Readiness, ProbeKind::Liveness]
+        };
+        let now = self.clock.monotonic();
+        for kind in kinds {
+            if let Some(probe) = kind.of(&spec.probes) {
+                self.timers.at(
+                    now + probe.initial_delay,
+                    Timer::Probe(uid, slot, token, *kind),
+                );
+            }
+        }
+    }
+
+    /// A run has ended.
+    pub(crate) fn exited(&mut self, token: u64, outcome: &Outcome) {
+        let Some((uid, purpose, slots)) = self.runs.remove(&token) else {
+            return;
+        };
+        self.slots_used = self.slots_used.saturating_sub(slots);
+        match purpose {
+            Purpose::Container(slot) => {
+                let Some(run) = self.pods.get_mut(&uid) else {
+                    return;
+                };
+                let Some(ended) = run.run(slot).run.take() else {
+                    return;
+                };
+                let ran = self
+                    .clock
+                    .monotonic()
+                    .saturating_duration_since(ended.since);
+                self.container_ended(uid, slot, outcome, ended.started, ran);
+            }
+            Purpose::Probe(slot, kind, output, probed) => {
+                self.probed(uid, slot, probed, kind, &outcome.exit, &output.text());
+            }
+        }
+        if let Some((uid, slot)) = self.slot_waiters.pop_front() {
+            self.start_container(uid, slot);
+        }
+    }
+
+    /// A container's run has ended, or could not begin.
+    fn container_ended(
+        &mut self,
+        uid: Uid,
+        slot: Slot,
+        outcome: &Outcome,
+        started: jiff::Timestamp,
+        ran: Duration,
+    ) {
+        let now = self.clock.wall();
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        if let Some(log) = &run.run(slot).log {
+            log.end();
+        }
+        let mut end = terminated(outcome, started, now);
+        if end.message.is_empty()
+            && let Some(message) = termination_message(run, slot, end.exit_code)
+        {
+            end.message = Arc::from(message);
+        }
+        let code = end.exit_code;
+        let status = run.container_status(slot);
+        status.state = ContainerState::Terminated(Box::new(end));
+        status.ready = slot.init && code == 0;
+        status.started = false;
+        if outcome.exit == Exit::Killed(KillReason::Deadline) && run.ending.is_none() {
+            run.update_ready(now);
+            self.touch(uid);
+            return self.end_pod(uid, Ending::Deadline, Duration::ZERO);
+        }
+        let restart = &run.spec(slot).restart;
+        let again = run.ending.is_none()
+            && if slot.init && !restart.is_always() {
+                restart.after_init(code)
+            } else {
+                restart.after(code)
+            };
+        if again {
+            self.back_off(uid, slot, ran);
+        } else {
+            run.run(slot).done = true;
+        }
+        if let Some(run) = self.pods.get_mut(&uid) {
+            run.update_ready(now);
+        }
+        self.touch(uid);
+        self.advance(uid);
+    }
+
+    /// Lets a container wait for its next start.
+    fn back_off(&mut self, uid: Uid, slot: Slot, ran: Duration) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let delay = run.run(slot).backoff.next(ran);
+        run.run(slot).waits = true;
+        if !delay.is_zero() {
+            let pod = &run.pod;
+            let message = format!(
+                "back-off {} restarting failed container={} pod={}_{}({})",
+                human(delay),
+                run.spec(slot).name,
+                pod.name,
+                pod.namespace,
+                pod.uid
+            );
+            run.events.push(Event::warning("BackOff", message.clone()));
+            let status = run.container_status(slot);
+            let waiting = ContainerState::Waiting {
+                reason: Cow::Borrowed("CrashLoopBackOff"),
+                message: Arc::from(message),
+            };
+            if let ContainerState::Terminated(last) = std::mem::replace(&mut status.state, waiting)
+            {
+                status.last_terminated = Some(last);
+            }
+        }
+        self.timers
+            .at(self.clock.monotonic() + delay, Timer::Restart(uid, slot));
+    }
+
+    /// Ends a container's run: by a signal first, if it hears one and has the time.
+    pub(crate) fn kill(&mut self, uid: Uid, slot: Slot, grace: Duration) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let container = run.run(slot);
+        container.waits = false;
+        let Some(going) = &container.run else { return };
+        if going.hears && !grace.is_zero() {
+            going.handle.signal(Signal::Term);
+            if let Some(at) = self.clock.monotonic().checked_add(grace) {
+                self.timers.at(at, Timer::Kill(going.token));
+            }
+        } else {
+            going.handle.kill();
+        }
+    }
+
+    /// A timer is due.
+    pub(crate) fn due(&mut self, timer: Timer) {
+        match timer {
+            Timer::Deadline(uid) => self.end_pod(uid, Ending::Deadline, Duration::ZERO),
+            Timer::Restart(uid, slot) => {
+                let waits = self
+                    .pods
+                    .get_mut(&uid)
+                    .is_some_and(|run| run.run(slot).waits);
+                if waits {
+                    self.start_container(uid, slot);
+                }
+            }
+            Timer::Kill(token) => {
+                if let Some((uid, Purpose::Container(slot), _)) = self.runs.get(&token) {
+                    let (uid, slot) = (*uid, *slot);
+                    self.kill(uid, slot, Duration::ZERO);
+                }
+            }
+            Timer::Probe(uid, slot, token, kind) => self.probe(uid, slot, token, kind),
+            Timer::Measure(uid) => self.measure(uid),
+            Timer::Images(uid) => self.want_images(uid),
+        }
+    }
+
+    /// Starts a probe of the run `token`, if that still goes on.
+    fn probe(&mut self, uid: Uid, slot: Slot, token: u64, kind: ProbeKind) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let goes_on = run
+            .run(slot)
+            .run
+            .as_ref()
+            .is_some_and(|going| going.token == token);
+        let Some(images) = run.images.clone() else {
+            return;
+        };
+        let Ok(image) = &images.images[run.image_index(slot)] else {
+            return;
+        };
+        if !goes_on || run.ending.is_some() {
+            return;
+        }
+        let Ok(mounts) = mounts(run, slot) else {
+            return;
+        };
+        let downward = Downward {
+            pod: &run.pod,
+            node_name: &self.config.name,
+            capacity: self.config.capacity,
+            default_memory_bytes: self.config.default_memory_bytes,
+        };
+        let spec = run.spec(slot);
+        let Some(probe) = kind.of(&spec.probes) else {
+            return;
+        };
+        let call = spec.invocation(&run.pod, image, &run.host_name, &downward);
+        let output = Arc::new(ProbeOutput::default());
+        let task = Task {
+            module: image.module.clone(),
+            args: Arc::clone(&probe.command),
+            env: call.env,
+            env_own: call.own,
+            mounts,
+            working_dir: spec.working_dir.clone(),
+            memory_bytes_max: spec.memory_bytes_max,
+            fuel: spec.fuel,
+            deadline: self.clock.monotonic().checked_add(probe.timeout),
+            output: Arc::clone(&output) as _,
+            extension: None,
+        };
+        self.next_token += 1;
+        let probing = self.next_token;
+        let slots = image.module.slots();
+        self.slots_used += slots;
+        self.runs.insert(
+            probing,
+            (uid, Purpose::Probe(slot, kind, output, token), slots),
+        );
+        self.engine
+            .start(task, Arc::clone(&self.inbox) as _, probing);
+    }
+
+    /// A probe of the run `token` has ended.
+    fn probed(
+        &mut self,
+        uid: Uid,
+        slot: Slot,
+        token: u64,
+        kind: ProbeKind,
+        exit: &Exit,
+        output: &str,
+    ) {
+        let now = self.clock.wall();
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let Some(probe) = kind.of(&run.spec(slot).probes).cloned() else {
+            return;
+        };
+        let container = run.run(slot);
+        if container
+            .run
+            .as_ref()
+            .is_none_or(|going| going.token != token)
+            || run.ending.is_some()
+        {
+            return;
+        }
+        let failure = probe::failure(exit, output);
+        let container = run.run(slot);
+        let verdict = streak(container, kind).count(failure.is_none(), &probe);
+        if let Some(failure) = &failure {
+            let text = format!("{} probe failed: {failure}", kind.as_str());
+            run.events.push(Event::warning("Unhealthy", text));
+        }
+        let mut go_on = true;
+        match (kind, verdict) {
+            (ProbeKind::Startup, Verdict::Passes) => {
+                let has_readiness = run.spec(slot).probes.readiness.is_some();
+                let status = run.container_status(slot);
+                status.started = true;
+                status.ready = !has_readiness;
+                go_on = false;
+                let base = self.clock.monotonic();
+                for kind in [ProbeKind::Readiness, ProbeKind::Liveness] {
+                    if let Some(next) = kind.of(&run.spec(slot).probes) {
+                        self.timers.at(
+                            base + next.initial_delay,
+                            Timer::Probe(uid, slot, token, kind),
+                        );
+                    }
+                }
+            }
+            (ProbeKind::Readiness, Verdict::Passes) => run.container_status(slot).ready = true,
+            (ProbeKind::Readiness, Verdict::Fails) => run.container_status(slot).ready = false,
+            (ProbeKind::Startup | ProbeKind::Liveness, Verdict::Fails) => {
+                go_on = false;
+                let text = format!(
+                    "Container {} failed {} probe, will be restarted",
+                    run.spec(slot).name,
+                    kind.as_str().to_lowercase()
+                );
+                run.events.push(Event::normal("Killing", text));
+                let grace = run.prepared.grace;
+                self.kill(uid, slot, grace);
+            }
+            (_, Verdict::Unsure) | (ProbeKind::Liveness, Verdict::Passes) => {}
+        }
+        if go_on {
+            let at = self.clock.monotonic() + probe.period;
+            self.timers.at(at, Timer::Probe(uid, slot, token, kind));
+        }
+        if let Some(run) = self.pods.get_mut(&uid) {
+            run.update_ready(now);
+        }
+        self.touch(uid);
+        self.advance(uid);
+    }
+}
+
+fn streak(container: &mut ContainerRun, kind: ProbeKind) -> &mut Streak {
+    match kind {
+        ProbeKind::Startup => &mut container.startup,
+        ProbeKind::Readiness => &mut container.readiness,
+        ProbeKind::Liveness => &mut container.liveness,
+    }
+}
+
+/// What is due, from what the containers do.
+fn next(run: &mut PodRun) -> Next {
+    for n in 0..run.init.len() {
+        let slot = Slot { init: true, n };
+        let is_sidecar = run.spec(slot).restart.is_always();
+        let (container, status) = (&run.init[n], &run.status.init_containers[n]);
+        let ended = status.state.terminated().map(|end| end.exit_code);
+        let begun = container.run.is_some() || container.waits || ended.is_some() || container.done;
+        if !begun {
+            return Next::Start(vec![slot]);
+        }
+        if is_sidecar {
+            if !status.started && run.status.phase == Phase::Pending {
+                return Next::Nothing;
+            }
+        } else if container.done && ended != Some(0) {
+            // An init container failed for good; nothing else will start.
+            return Next::Finish;
+        } else if !container.done {
+            return Next::Nothing;
+        }
+    }
+    let waiting = |n: &usize| {
+        let container = &run.containers[*n];
+        container.run.is_none() && !container.waits && !container.done
+    };
+    let start: Vec<_> = (0..run.containers.len())
+        .filter(waiting)
+        .map(|n| Slot { init: false, n })
+        .collect();
+    if !start.is_empty() {
+        return Next::Start(start);
+    }
+    if run.containers.iter().all(|container| container.done) {
+        Next::Finish
+    } else {
+        Next::Nothing
+    }
+}
+
+/// The directories of a container.
+fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
+    let Some(volumes) = &run.volumes else {
+        return Ok(Arc::from([]));
+    };
+    let spec = run.spec(slot);
+    let copy = |dir: &std::os::fd::OwnedFd| {
+        dir.try_clone()
+            .map_err(|error| format!("a directory cannot be mounted: {error}"))
+    };
+    let mut mounts = Vec::new();
+    for mount in &spec.mounts {
+        let Some(dir) = volumes.opened(&mount.name) else {
+            continue;
+        };
+        mounts.push(Mount {
+            dir: copy(dir)?,
+            guest_path: mount.mount_path.clone(),
+            read_only: mount.read_only.unwrap_or(false),
+        });
+    }
+    if let Some(dir) = volumes.termination_dir(&spec.name)
+        && let Some((guest_dir, _)) = split_termination_path(spec.termination_path())
+    {
+        let opened = std::fs::File::open(dir).map_err(|error| error.to_string())?;
+        mounts.push(Mount {
+            dir: opened.into(),
+            guest_path: guest_dir.to_owned(),
+            read_only: false,
+        });
+    }
+    Ok(mounts.into())
+}
+
+/// What the container left as its last word.
+fn termination_message(run: &mut PodRun, slot: Slot, code: u8) -> Option<String> {
+    let spec = run.spec(slot);
+    let from_logs = spec.message_from_logs && code != 0;
+    let file = run.volumes.as_ref().and_then(|volumes| {
+        let dir = volumes.termination_dir(&spec.name)?;
+        let (_, name) = split_termination_path(spec.termination_path())?;
+        read_message(&dir.join(name))
+    });
+    if file.is_some() || !from_logs {
+        return file;
+    }
+    let (lines, bytes) = MESSAGE_LOG;
+    run.run(slot)
+        .log
+        .as_ref()
+        .map(|log| log.tail(lines, bytes))
+        .filter(|text| !text.is_empty())
+}
+
+/// A small regular file's text; the guest may have put anything there, a link
+/// out of its directory for one, which is not followed.
+fn read_message(path: &std::path::Path) -> Option<String> {
+    use rustix::fs::{Mode, OFlags, open};
+    use std::io::Read;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = std::fs::File::from(open(path, flags, Mode::empty()).ok()?);
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(MESSAGE_BYTES_MAX as u64)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A duration as Go prints whole seconds: `10s`, `2m40s`, `5m0s`.
+fn human(delay: Duration) -> String {
+    match delay.as_secs() {
+        secs @ 0..60 => format!("{secs}s"),
+        secs => format!("{}m{}s", secs / 60, secs % 60),
+    }
+}

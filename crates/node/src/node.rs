@@ -1,0 +1,611 @@
+//! The node: what one thread owns and drives.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use wasmjob_api::{ContainerState, Event, Phase, Pod, PodStatus, PodTemplate, Uid};
+use wasmjob_image::{ImageError, Images};
+use wasmjob_sandbox::{Engine, Exits, Outcome};
+
+use crate::admission::{Admission, Turn};
+use crate::pod::{Ending, PodRun, Slot, Stage};
+use crate::probe::{ProbeKind, ProbeOutput};
+use crate::template::{Prepared, TemplateImages};
+use crate::timers::{Timer, Timers};
+use crate::volumes::{HostPathPolicy, Overrun, Volumes};
+use crate::workers::Workers;
+use crate::{Clock, LogLimits, Logs, Resources};
+
+/// How often the directories of a pod with a limit on them are measured.
+pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
+
+/// What the operator decides.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// What requests are admitted against.
+    pub capacity: Resources,
+    /// Bytes of memory of a container that sets no limit.
+    pub default_memory_bytes: u64,
+    /// Where emptyDirs stand.
+    pub scratch: PathBuf,
+    /// What of the host pods may see.
+    pub host_paths: HostPathPolicy,
+    /// How much of the logs is kept.
+    pub logs: LogLimits,
+}
+
+/// What the node works with.
+pub struct NodeParts {
+    /// Runs guests.
+    pub engine: Engine,
+    /// Finds and compiles modules.
+    pub images: Arc<Images>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Called from any thread when [`Node::handle`] has something to look at.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// What became of a pod.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The pod.
+    pub uid: Uid,
+    /// Its status now.
+    pub status: PodStatus,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// What other threads tell the node.
+pub(crate) enum News {
+    Exited(u64, Outcome),
+    Images(TemplateKey, Arc<TemplateImages>),
+    Volumes(Uid, Result<Volumes, String>),
+    Measured(Uid, Option<Overrun>),
+}
+
+/// Where news arrives.
+pub(crate) struct Inbox {
+    news: Mutex<Vec<News>>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Inbox {
+    pub(crate) fn push(&self, news: News) {
+        let mut queue = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push(news);
+        let first = queue.len() == 1;
+        drop(queue);
+        // Whoever emptied the queue sees all that came since.
+        if first {
+            (self.wake)();
+        }
+    }
+
+    fn take(&self) -> Vec<News> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Exits for Inbox {
+    fn exited(&self, token: u64, outcome: Outcome) {
+        self.push(News::Exited(token, outcome));
+    }
+}
+
+/// A template in a directory: what relative references of it mean.
+pub(crate) type TemplateKey = (usize, Arc<Path>);
+
+struct TemplateEntry {
+    prepared: Arc<Prepared>,
+    images: Option<Arc<TemplateImages>>,
+    waiting: Vec<Uid>,
+    users: usize,
+}
+
+/// What a run is for.
+pub(crate) enum Purpose {
+    Container(Slot),
+    Probe(Slot, ProbeKind, Arc<ProbeOutput>, u64),
+}
+
+/// The node. One thread owns it.
+pub struct Node {
+    pub(crate) config: NodeConfig,
+    pub(crate) engine: Engine,
+    pub(crate) images: Arc<Images>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) logs: Logs,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) workers: Workers,
+    pub(crate) admission: Admission,
+    pub(crate) timers: Timers,
+    pub(crate) pods: HashMap<Uid, PodRun>,
+    templates: HashMap<TemplateKey, TemplateEntry>,
+    pub(crate) runs: HashMap<u64, (Uid, Purpose, u32)>,
+    pub(crate) next_token: u64,
+    pub(crate) slots_used: u32,
+    /// Containers that wait for a slot of the pool.
+    pub(crate) slot_waiters: VecDeque<(Uid, Slot)>,
+    changed: Vec<Uid>,
+    ended: Vec<Update>,
+    /// Somebody gave something back since the queue was looked at.
+    room: bool,
+}
+
+impl Node {
+    /// Makes the node.
+    ///
+    /// # Errors
+    ///
+    /// When its threads cannot be started.
+    pub fn new(config: NodeConfig, parts: NodeParts) -> std::io::Result<Self> {
+        Ok(Self {
+            logs: Logs::new(config.logs, Arc::clone(&parts.clock)),
+            inbox: Arc::new(Inbox {
+                news: Mutex::default(),
+                wake: parts.wake,
+            }),
+            workers: Workers::start()?,
+            admission: Admission::new(config.capacity),
+            timers: Timers::default(),
+            pods: HashMap::new(),
+            templates: HashMap::new(),
+            runs: HashMap::new(),
+            next_token: 0,
+            slots_used: 0,
+            slot_waiters: VecDeque::new(),
+            changed: Vec::new(),
+            ended: Vec::new(),
+            room: false,
+            config,
+            engine: parts.engine,
+            images: parts.images,
+            clock: parts.clock,
+        })
+    }
+
+    /// The logs of its pods.
+    #[must_use]
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Pods that have not ended.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Takes on `pod`. Relative references to modules are relative to `base`.
+    pub fn start(&mut self, pod: Arc<Pod>, base: &Arc<Path>) {
+        let prepared = self.template(&pod.template, base);
+        let uid = pod.uid;
+        self.admission.push(uid, prepared.request);
+        self.room = true;
+        let run = PodRun::new(pod, prepared, Arc::clone(base));
+        self.pods.insert(uid, run);
+        self.changed.push(uid);
+    }
+
+    /// Ends the pod `uid`: within `grace` if it hears signals, else at once.
+    pub fn stop(&mut self, uid: Uid, grace: Duration) {
+        self.end_pod(uid, Ending::Deleted, grace);
+    }
+
+    /// Looks at what happened since it was last called.
+    pub fn handle(&mut self) {
+        for news in self.inbox.take() {
+            match news {
+                News::Exited(token, outcome) => self.exited(token, &outcome),
+                News::Images(key, images) => self.images_loaded(&key, &images),
+                News::Volumes(uid, volumes) => self.volumes_made(uid, volumes),
+                News::Measured(uid, overrun) => self.measured(uid, overrun),
+            }
+        }
+        let now = self.clock.monotonic();
+        while let Some(timer) = self.timers.take(now) {
+            self.due(timer);
+        }
+        if std::mem::take(&mut self.room) {
+            self.admit();
+        }
+    }
+
+    /// When [`Node::handle`] must be called again even if nobody woke.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What became of pods since it was last called. A pod whose phase is
+    /// terminal is no longer known here.
+    pub fn take_updates(&mut self) -> Vec<Update> {
+        let mut updates = std::mem::take(&mut self.ended);
+        for uid in std::mem::take(&mut self.changed) {
+            if let Some(run) = self.pods.get_mut(&uid)
+                && (run.dirty || !run.events.is_empty())
+            {
+                run.dirty = false;
+                let events = std::mem::take(&mut run.events);
+                updates.push(Update {
+                    uid,
+                    status: run.status.clone(),
+                    events,
+                });
+            }
+        }
+        updates
+    }
+
+    /// Marks that the pod has something to report.
+    pub(crate) fn touch(&mut self, uid: Uid) {
+        self.changed.push(uid);
+    }
+
+    fn template(&mut self, template: &Arc<PodTemplate>, base: &Arc<Path>) -> Arc<Prepared> {
+        let key = (Arc::as_ptr(template).addr(), Arc::clone(base));
+        let memory = self.config.default_memory_bytes;
+        let entry = self.templates.entry(key).or_insert_with(|| TemplateEntry {
+            prepared: Arc::new(Prepared::new(template, memory)),
+            images: None,
+            waiting: Vec::new(),
+            users: 0,
+        });
+        entry.users += 1;
+        Arc::clone(&entry.prepared)
+    }
+
+    /// The pod no longer needs its template. The key's address stays taken as
+    /// long as `prepared` holds the template, that is, as long as the entry lives.
+    fn leave_template(&mut self, run: &PodRun) {
+        let key = template_key(run);
+        if let Some(entry) = self.templates.get_mut(&key) {
+            entry.users -= 1;
+            // A Job's next pod finds its modules: kept while the Job's spec lives.
+            if entry.users == 0 && Arc::strong_count(&entry.prepared.template) <= 2 {
+                self.templates.remove(&key);
+            }
+        }
+        if self.templates.len() > TEMPLATES_KEPT {
+            self.templates.retain(|_, entry| entry.users > 0);
+        }
+    }
+
+    fn admit(&mut self) {
+        for turn in self.admission.turns() {
+            match turn {
+                Turn::Admitted(uid) => self.admitted(uid),
+                Turn::Waits(uid, lacks) => self.waits(uid, &lacks),
+            }
+        }
+    }
+
+    fn waits(&mut self, uid: Uid, lacks: &[&str]) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let message = format!("0/1 nodes are available: 1 {}.", lacks.join(", 1 "));
+        if run.status.message.as_deref() == Some(&*message) {
+            return;
+        }
+        run.status.reason = Some("Unschedulable".into());
+        run.status.message = Some(Arc::from(&*message));
+        run.events.push(Event::warning("FailedScheduling", message));
+        run.dirty = true;
+        self.touch(uid);
+    }
+
+    fn admitted(&mut self, uid: Uid) {
+        let now = self.clock.wall();
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        run.status.scheduled = Some(now);
+        run.status.started = Some(now);
+        run.status.reason = None;
+        run.status.message = None;
+        run.stage = Stage::Images;
+        run.dirty = true;
+        if let Some(limit) = run.prepared.active_deadline {
+            // A deadline beyond what the clock can say never comes.
+            run.deadline = self.clock.monotonic().checked_add(limit);
+            if let Some(at) = run.deadline {
+                self.timers.at(at, Timer::Deadline(uid));
+            }
+        }
+        self.touch(uid);
+        self.want_images(uid);
+    }
+
+    /// Gets the images of the pod's template: from the last pod of it, or from a worker.
+    pub(crate) fn want_images(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let key = template_key(run);
+        let Some(entry) = self.templates.get_mut(&key) else {
+            return;
+        };
+        if let Some(images) = entry.images.clone() {
+            return self.images_ready(uid, images);
+        }
+        entry.waiting.push(uid);
+        if entry.waiting.len() > 1 {
+            return;
+        }
+        let prepared = Arc::clone(&entry.prepared);
+        let (images, inbox) = (Arc::clone(&self.images), Arc::clone(&self.inbox));
+        self.workers.submit(move || {
+            let loaded = load(&images, &prepared, &key.1);
+            inbox.push(News::Images(key, Arc::new(loaded)));
+        });
+    }
+
+    fn images_loaded(&mut self, key: &TemplateKey, images: &Arc<TemplateImages>) {
+        let Some(entry) = self.templates.get_mut(key) else {
+            return;
+        };
+        // What failed to be had may be had later; what was had stays.
+        if images.images.iter().all(|image| !is_missing(image)) {
+            entry.images = Some(Arc::clone(images));
+        }
+        for uid in std::mem::take(&mut entry.waiting) {
+            self.images_ready(uid, Arc::clone(images));
+        }
+    }
+
+    fn images_ready(&mut self, uid: Uid, images: Arc<TemplateImages>) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        if run.stage != Stage::Images || run.ending.is_some() {
+            return;
+        }
+        if images.images.iter().any(is_missing) {
+            return self.images_missing(uid, &images);
+        }
+        let wanted: Vec<String> = run
+            .slots()
+            .filter(|slot| {
+                let image = &images.images[run.image_index(*slot)];
+                image
+                    .as_ref()
+                    .is_ok_and(|image| run.spec(*slot).wants_termination_file(image))
+            })
+            .map(|slot| run.spec(slot).name.to_string())
+            .collect();
+        run.images = Some(images);
+        if !run.prepared.has_volumes && wanted.is_empty() {
+            run.stage = Stage::Running;
+            return self.advance(uid);
+        }
+        run.stage = Stage::Volumes;
+        let template = Arc::clone(&run.pod.template);
+        let (scratch, policy) = (self.config.scratch.clone(), self.config.host_paths.clone());
+        let inbox = Arc::clone(&self.inbox);
+        self.workers.submit(move || {
+            let volumes = Volumes::prepare(&scratch, &policy, uid, &template.spec, &wanted);
+            inbox.push(News::Volumes(uid, volumes));
+        });
+    }
+
+    /// Some image is not there: says so and tries again later.
+    fn images_missing(&mut self, uid: Uid, images: &TemplateImages) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let delay = run
+            .image_backoff
+            .next(Duration::ZERO)
+            .max(Duration::from_secs(10));
+        for slot in run.slots() {
+            let Err(error) = &images.images[run.image_index(slot)] else {
+                continue;
+            };
+            let (message, reason) = (error.to_string(), error.reason());
+            let status = run.container_status(slot);
+            let state = ContainerState::Waiting {
+                reason: reason.into(),
+                message: Arc::from(&*message),
+            };
+            let again = status.state == state;
+            status.state = state;
+            if !again {
+                run.events.push(Event::warning("Failed", message));
+            }
+        }
+        self.timers
+            .at(self.clock.monotonic() + delay, Timer::Images(uid));
+        self.touch(uid);
+    }
+
+    fn volumes_made(&mut self, uid: Uid, volumes: Result<Volumes, String>) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            // It ended meanwhile.
+            if let Ok(volumes) = volumes {
+                self.workers.submit(move || volumes.remove());
+            }
+            return;
+        };
+        match volumes {
+            Ok(volumes) => {
+                if volumes.is_limited() || run.prepared.scratch_bytes_max.is_some() {
+                    self.timers
+                        .at(self.clock.monotonic() + MEASURE_EVERY, Timer::Measure(uid));
+                }
+                run.volumes = Some(Arc::new(volumes));
+                run.stage = Stage::Running;
+                self.advance(uid);
+            }
+            Err(message) => {
+                run.events
+                    .push(Event::warning("FailedMount", message.clone()));
+                self.end_pod(uid, Ending::Volumes(message), Duration::ZERO);
+            }
+        }
+    }
+
+    fn measured(&mut self, uid: Uid, overrun: Option<Overrun>) {
+        if !self.pods.contains_key(&uid) {
+            return;
+        }
+        match overrun {
+            Some(overrun) => self.end_pod(uid, Ending::Evicted(overrun.message), Duration::ZERO),
+            None => self
+                .timers
+                .at(self.clock.monotonic() + MEASURE_EVERY, Timer::Measure(uid)),
+        }
+    }
+
+    pub(crate) fn measure(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let Some(volumes) = &run.volumes else { return };
+        let (watched, limit) = (volumes.watched(), run.prepared.scratch_bytes_max);
+        let logs = self.logs.of(uid);
+        let inbox = Arc::clone(&self.inbox);
+        self.workers.submit(move || {
+            let log_bytes = logs.iter().map(|log| log.kept_bytes() as u64).sum();
+            inbox.push(News::Measured(uid, watched.overrun(limit, log_bytes)));
+        });
+    }
+
+    /// Begins to end a pod as a whole.
+    pub(crate) fn end_pod(&mut self, uid: Uid, ending: Ending, grace: Duration) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        match &run.ending {
+            // A deletion that comes later only shortens the grace of the first.
+            Some(_) if ending != Ending::Deleted => return,
+            Some(_) => {}
+            None => run.ending = Some(ending),
+        }
+        let slots: Vec<Slot> = run.slots().collect();
+        for slot in slots {
+            self.kill(uid, slot, grace);
+        }
+        self.finish_if_ended(uid);
+    }
+
+    /// Ends the pod's account once nothing of it runs any more.
+    pub(crate) fn finish_if_ended(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        if run.ending.is_none() || run.is_live() {
+            return;
+        }
+        let Some(mut run) = self.pods.remove(&uid) else {
+            return;
+        };
+        let now = self.clock.wall();
+        match run.ending.take() {
+            None | Some(Ending::Done) => run.status.phase = run.final_phase(),
+            Some(Ending::Deleted) => {
+                let ran = run
+                    .status
+                    .containers
+                    .iter()
+                    .any(|c| c.state.terminated().is_some());
+                run.status.phase = if ran {
+                    run.final_phase()
+                } else {
+                    Phase::Failed
+                };
+            }
+            Some(Ending::Deadline) => {
+                run.status.phase = Phase::Failed;
+                run.status.reason = Some("DeadlineExceeded".into());
+                run.status.message = Some(Arc::from(
+                    "Pod was active on the node longer than the specified deadline",
+                ));
+            }
+            Some(Ending::Evicted(message)) => {
+                run.status.phase = Phase::Failed;
+                run.status.reason = Some("Evicted".into());
+                run.events.push(Event::warning("Evicted", message.clone()));
+                run.status.message = Some(Arc::from(message));
+            }
+            Some(Ending::Volumes(message)) => {
+                run.status.phase = Phase::Failed;
+                run.status.reason = Some("FailedMount".into());
+                run.status.message = Some(Arc::from(message));
+            }
+        }
+        for status in run
+            .status
+            .containers
+            .iter_mut()
+            .chain(&mut run.status.init_containers)
+        {
+            status.ready = false;
+        }
+        run.update_ready(now);
+        self.release(&mut run);
+        self.logs.pod_ended(uid);
+        self.ended.push(Update {
+            uid,
+            status: std::mem::take(&mut run.status),
+            events: std::mem::take(&mut run.events),
+        });
+    }
+
+    /// Gives back what the pod had.
+    fn release(&mut self, run: &mut PodRun) {
+        let uid = run.pod.uid;
+        if run.stage == Stage::Queued {
+            self.admission.forget(uid);
+        } else {
+            self.admission.release(run.prepared.request);
+        }
+        self.room = true;
+        if !self.slot_waiters.is_empty() {
+            self.slot_waiters.retain(|(waiting, _)| *waiting != uid);
+        }
+        self.leave_template(run);
+        if let Some(volumes) = run.volumes.take() {
+            // Every run of the pod has ended, and its measuring holds copies.
+            if let Ok(volumes) = Arc::try_unwrap(volumes) {
+                self.workers.submit(move || volumes.remove());
+            }
+        }
+    }
+}
+
+/// Templates kept beyond those in use, so that Jobs that come and go do not pile up.
+const TEMPLATES_KEPT: usize = 1_000;
+
+fn template_key(run: &PodRun) -> TemplateKey {
+    (Arc::as_ptr(&run.pod.template).addr(), Arc::clone(&run.base))
+}
+
+/// Whether an image could not be had at all (which may change), as opposed to
+/// being no module that can run (which will not).
+fn is_missing(image: &Result<wasmjob_image::Image, Arc<ImageError>>) -> bool {
+    image
+        .as_ref()
+        .is_err_and(|error| !matches!(**error, ImageError::Module { .. }))
+}
+
+/// Loads the images of a template. Blocks.
+fn load(images: &Images, prepared: &Prepared, base: &Path) -> TemplateImages {
+    let containers = prepared.init.iter().chain(&prepared.containers);
+    let load = |container: &crate::template::ContainerSpec| {
+        let reference = container.object.image.as_deref().unwrap_or_default();
+        let mentions = container.termination_file();
+        images
+            .get(reference, base, container.fuel.is_some(), mentions)
+            .map_err(Arc::new)
+    };
+    TemplateImages {
+        images: containers.map(load).collect(),
+    }
+}

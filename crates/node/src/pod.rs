@@ -1,0 +1,289 @@
+//! One pod as the node holds it.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use wasmjob_api::{
+    ContainerState, ContainerStatus, Event, Phase, Pod, PodStatus, Terminated, Usage,
+};
+use wasmjob_sandbox::{Exit, KillReason, Outcome, RunHandle};
+
+use crate::backoff::Backoff;
+use crate::logs::LogBuffer;
+use crate::probe::Streak;
+use crate::template::{ContainerSpec, Prepared, TemplateImages};
+use crate::volumes::Volumes;
+
+/// A container of a pod: its place among the init containers or the containers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slot {
+    pub(crate) init: bool,
+    pub(crate) n: usize,
+}
+
+/// Where a pod stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Waits to be admitted.
+    Queued,
+    /// Its modules are loaded.
+    Images,
+    /// Its directories are made.
+    Volumes,
+    /// Its containers run, or wait to be restarted.
+    Running,
+}
+
+/// Why a pod is being ended as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// It is being deleted.
+    Deleted,
+    /// Its own deadline is over.
+    Deadline,
+    /// It used more of the disk than it may.
+    Evicted(String),
+    /// Its directories could not be made, for good.
+    Volumes(String),
+    /// All its containers have ended; sidecars are being ended.
+    Done,
+}
+
+/// A pod and all that runs for it.
+pub(crate) struct PodRun {
+    pub(crate) pod: Arc<Pod>,
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) base: Arc<Path>,
+    pub(crate) host_name: String,
+    pub(crate) stage: Stage,
+    pub(crate) status: PodStatus,
+    pub(crate) events: Vec<Event>,
+    /// The status is not what was last reported.
+    pub(crate) dirty: bool,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) images: Option<Arc<TemplateImages>>,
+    pub(crate) image_backoff: Backoff,
+    pub(crate) volumes: Option<Arc<Volumes>>,
+    pub(crate) init: Vec<ContainerRun>,
+    pub(crate) containers: Vec<ContainerRun>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// One container's runs.
+#[derive(Default)]
+pub(crate) struct ContainerRun {
+    /// The run that goes on.
+    pub(crate) run: Option<Run>,
+    pub(crate) backoff: Backoff,
+    /// The log of the last run.
+    pub(crate) log: Option<Arc<LogBuffer>>,
+    /// It waits for its next start.
+    pub(crate) waits: bool,
+    /// It will not be started again.
+    pub(crate) done: bool,
+    pub(crate) startup: Streak,
+    pub(crate) readiness: Streak,
+    pub(crate) liveness: Streak,
+}
+
+/// A run that goes on.
+pub(crate) struct Run {
+    pub(crate) token: u64,
+    pub(crate) handle: RunHandle,
+    pub(crate) started: Timestamp,
+    pub(crate) since: Instant,
+    /// It hears signals.
+    pub(crate) hears: bool,
+    /// Slots of the pool that it takes.
+    pub(crate) slots: u32,
+}
+
+impl PodRun {
+    pub(crate) fn new(pod: Arc<Pod>, prepared: Arc<Prepared>, base: Arc<Path>) -> Self {
+        let waiting = |reason: &'static str| ContainerStatus {
+            state: ContainerState::Waiting {
+                reason: Cow::Borrowed(reason),
+                message: Arc::from(""),
+            },
+            ..ContainerStatus::default()
+        };
+        let first = if prepared.init.is_empty() {
+            "ContainerCreating"
+        } else {
+            "PodInitializing"
+        };
+        let status = PodStatus {
+            containers: prepared.containers.iter().map(|_| waiting(first)).collect(),
+            init_containers: prepared
+                .init
+                .iter()
+                .map(|_| waiting("PodInitializing"))
+                .collect(),
+            ..pod.status.clone()
+        };
+        Self {
+            host_name: host_name(&pod),
+            status,
+            stage: Stage::Queued,
+            events: Vec::new(),
+            dirty: false,
+            ending: None,
+            images: None,
+            image_backoff: Backoff::default(),
+            volumes: None,
+            init: prepared
+                .init
+                .iter()
+                .map(|_| ContainerRun::default())
+                .collect(),
+            containers: prepared
+                .containers
+                .iter()
+                .map(|_| ContainerRun::default())
+                .collect(),
+            deadline: None,
+            pod,
+            prepared,
+            base,
+        }
+    }
+
+    pub(crate) fn spec(&self, slot: Slot) -> &ContainerSpec {
+        if slot.init {
+            &self.prepared.init[slot.n]
+        } else {
+            &self.prepared.containers[slot.n]
+        }
+    }
+
+    pub(crate) fn run(&mut self, slot: Slot) -> &mut ContainerRun {
+        if slot.init {
+            &mut self.init[slot.n]
+        } else {
+            &mut self.containers[slot.n]
+        }
+    }
+
+    pub(crate) fn container_status(&mut self, slot: Slot) -> &mut ContainerStatus {
+        self.dirty = true;
+        if slot.init {
+            &mut self.status.init_containers[slot.n]
+        } else {
+            &mut self.status.containers[slot.n]
+        }
+    }
+
+    /// The place of the slot's image among the template's.
+    pub(crate) fn image_index(&self, slot: Slot) -> usize {
+        if slot.init {
+            slot.n
+        } else {
+            self.init.len() + slot.n
+        }
+    }
+
+    /// Every container, init containers first.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        let init = (0..self.init.len()).map(|n| Slot { init: true, n });
+        init.chain((0..self.containers.len()).map(|n| Slot { init: false, n }))
+    }
+
+    /// Whether any guest runs.
+    pub(crate) fn is_live(&self) -> bool {
+        self.init
+            .iter()
+            .chain(&self.containers)
+            .any(|container| container.run.is_some())
+    }
+
+    /// Sets `ready` from the containers, and when it changed.
+    pub(crate) fn update_ready(&mut self, now: Timestamp) {
+        let ready = self.status.phase == Phase::Running
+            && self.ending.is_none()
+            && self
+                .status
+                .containers
+                .iter()
+                .all(|container| container.ready);
+        if ready != self.status.ready || self.status.ready_transition.is_none() {
+            self.status.ready = ready;
+            self.status.ready_transition = Some(now);
+            self.dirty = true;
+        }
+    }
+
+    /// The phase that the ends of the containers come to.
+    pub(crate) fn final_phase(&self) -> Phase {
+        let failed = |status: &ContainerStatus| {
+            status
+                .state
+                .terminated()
+                .is_none_or(|terminated| terminated.exit_code != 0)
+        };
+        if self.status.containers.iter().any(failed) {
+            Phase::Failed
+        } else {
+            Phase::Succeeded
+        }
+    }
+}
+
+/// `spec.hostname`, an indexed pod's own, or the pod's name.
+fn host_name(pod: &Pod) -> String {
+    if let Some(name) = &pod.template.spec.hostname {
+        return name.clone();
+    }
+    match (pod.index, &pod.template.owner) {
+        (Some(index), Some(job)) => format!("{}-{index}", job.name),
+        _ => pod.name.to_string(),
+    }
+}
+
+/// How a run ended, as a container's status says it. The table is in ARCHITECTURE.md.
+pub(crate) fn terminated(outcome: &Outcome, started: Timestamp, finished: Timestamp) -> Terminated {
+    let (exit_code, reason, message): (u8, &'static str, String) = match &outcome.exit {
+        Exit::Code(0) => (0, "Completed", String::new()),
+        Exit::Code(code) => (*code, "Error", String::new()),
+        Exit::Trap(text) => (134, "Error", text.clone()),
+        Exit::OutOfMemory { wanted_bytes } => (
+            137,
+            "OOMKilled",
+            format!(
+                "memory limit exceeded: it wanted {wanted_bytes} bytes; raise resources.limits.memory"
+            ),
+        ),
+        Exit::OutOfFuel => (
+            152,
+            "FuelExhausted",
+            "the fuel budget is used up; raise resources.limits[\"wasmjob.dev/fuel\"]".to_owned(),
+        ),
+        Exit::Killed(KillReason::Requested | KillReason::Deadline) => (137, "Error", String::new()),
+        Exit::Start(text) => (128, "StartError", text.clone()),
+        Exit::Host(text) => (128, "ContainerCannotRun", text.clone()),
+    };
+    Terminated {
+        exit_code,
+        reason: Cow::Borrowed(reason),
+        message: if message.is_empty() {
+            empty()
+        } else {
+            Arc::from(message)
+        },
+        started,
+        finished,
+        usage: Usage {
+            cpu: outcome.usage.cpu,
+            fuel: outcome.usage.fuel,
+            memory_bytes_peak: outcome.usage.memory_bytes_peak,
+        },
+    }
+}
+
+/// One empty text for all: most messages are.
+fn empty() -> Arc<str> {
+    static EMPTY: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from(""));
+    Arc::clone(&EMPTY)
+}

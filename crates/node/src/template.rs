@@ -1,0 +1,330 @@
+//! What all pods of one template have in common, worked out once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, Probe, VolumeMount};
+use wasmjob_api::{Pod, PodTemplate};
+use wasmjob_image::{Image, ImageError};
+
+use crate::downward::Downward;
+use crate::expand::expand;
+use crate::resources::{FUEL, Resources, limit};
+use crate::restart::{Restart, RestartPolicy};
+use crate::volumes::split_termination_path;
+
+/// The path that Kubernetes gives every container's termination message.
+const TERMINATION_PATH: &str = "/dev/termination-log";
+
+/// A pod's grace period where the spec gives none (`terminationGracePeriodSeconds`).
+const GRACE: Duration = Duration::from_secs(30);
+
+/// A template, read.
+pub(crate) struct Prepared {
+    pub(crate) template: Arc<PodTemplate>,
+    pub(crate) init: Vec<ContainerSpec>,
+    pub(crate) containers: Vec<ContainerSpec>,
+    pub(crate) request: Resources,
+    pub(crate) active_deadline: Option<Duration>,
+    pub(crate) grace: Duration,
+    /// The sum of the containers' limits on scratch, if each has one.
+    pub(crate) scratch_bytes_max: Option<u64>,
+    pub(crate) has_volumes: bool,
+}
+
+/// A container of a template, read.
+pub(crate) struct ContainerSpec {
+    pub(crate) object: Container,
+    pub(crate) name: Arc<str>,
+    pub(crate) restart: Restart,
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) fuel: Option<u64>,
+    pub(crate) working_dir: Option<Arc<str>>,
+    pub(crate) mounts: Vec<VolumeMount>,
+    pub(crate) probes: Probes,
+    /// `terminationMessagePolicy: FallbackToLogsOnError`.
+    pub(crate) message_from_logs: bool,
+    /// What is the same for every pod, if it is.
+    fixed: Option<Fixed>,
+}
+
+/// Arguments and environment that no pod changes.
+struct Fixed {
+    /// Without `command`, the module's name is put in front.
+    args: Arc<[String]>,
+    env: Arc<[(String, String)]>,
+    has_index: bool,
+}
+
+/// The probes of a container.
+#[derive(Default)]
+pub(crate) struct Probes {
+    pub(crate) startup: Option<ProbeSpec>,
+    pub(crate) readiness: Option<ProbeSpec>,
+    pub(crate) liveness: Option<ProbeSpec>,
+}
+
+/// An exec probe.
+#[derive(Clone)]
+pub(crate) struct ProbeSpec {
+    pub(crate) command: Arc<[String]>,
+    pub(crate) initial_delay: Duration,
+    pub(crate) period: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) success_threshold: u32,
+    pub(crate) failure_threshold: u32,
+}
+
+impl ProbeSpec {
+    fn of(probe: Option<&Probe>) -> Option<Self> {
+        let probe = probe?;
+        let command = probe.exec.as_ref()?.command.clone().unwrap_or_default();
+        let seconds = |value: Option<i32>, default: u64| {
+            Duration::from_secs(value.and_then(|v| u64::try_from(v).ok()).unwrap_or(default))
+        };
+        let count = |value: Option<i32>, default| {
+            value
+                .and_then(|v| u32::try_from(v).ok())
+                .filter(|v| *v > 0)
+                .unwrap_or(default)
+        };
+        Some(Self {
+            command: command.into(),
+            initial_delay: seconds(probe.initial_delay_seconds, 0),
+            period: seconds(probe.period_seconds, 10).max(Duration::from_secs(1)),
+            timeout: seconds(probe.timeout_seconds, 1).max(Duration::from_secs(1)),
+            success_threshold: count(probe.success_threshold, 1),
+            failure_threshold: count(probe.failure_threshold, 3),
+        })
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(template: &Arc<PodTemplate>, default_memory_bytes: u64) -> Self {
+        let spec = &template.spec;
+        let policy =
+            RestartPolicy::parse(spec.restart_policy.as_deref()).unwrap_or(RestartPolicy::Always);
+        let read =
+            |container: &Container| ContainerSpec::new(container, policy, default_memory_bytes);
+        let seconds = |s: i64| Duration::from_secs(u64::try_from(s).unwrap_or(0));
+        let scratch: Option<Vec<u64>> = spec
+            .containers
+            .iter()
+            .map(|c| limit(c.resources.as_ref(), "ephemeral-storage"))
+            .collect();
+        Self {
+            template: Arc::clone(template),
+            init: spec.init_containers.iter().flatten().map(read).collect(),
+            containers: spec.containers.iter().map(read).collect(),
+            request: Resources::of_pod(spec, default_memory_bytes),
+            active_deadline: spec.active_deadline_seconds.map(seconds),
+            grace: spec.termination_grace_period_seconds.map_or(GRACE, seconds),
+            scratch_bytes_max: scratch
+                .map(|all| all.iter().fold(0, |sum: u64, n| sum.saturating_add(*n))),
+            has_volumes: spec.volumes.as_ref().is_some_and(|v| !v.is_empty()),
+        }
+    }
+}
+
+impl ContainerSpec {
+    fn new(container: &Container, policy: RestartPolicy, default_memory_bytes: u64) -> Self {
+        let resources = container.resources.as_ref();
+        Self {
+            name: Arc::from(container.name.as_str()),
+            restart: Restart::of(container, policy),
+            memory_bytes_max: limit(resources, "memory").unwrap_or(default_memory_bytes),
+            fuel: limit(resources, FUEL),
+            working_dir: container
+                .working_dir
+                .as_deref()
+                .filter(|dir| !dir.is_empty())
+                .map(Arc::from),
+            mounts: container.volume_mounts.clone().unwrap_or_default(),
+            probes: Probes {
+                startup: ProbeSpec::of(container.startup_probe.as_ref()),
+                readiness: ProbeSpec::of(container.readiness_probe.as_ref()),
+                liveness: ProbeSpec::of(container.liveness_probe.as_ref()),
+            },
+            message_from_logs: container.termination_message_policy.as_deref()
+                == Some("FallbackToLogsOnError"),
+            fixed: Fixed::of(container),
+            object: container.clone(),
+        }
+    }
+
+    /// The path of the termination message.
+    pub(crate) fn termination_path(&self) -> &str {
+        self.object
+            .termination_message_path
+            .as_deref()
+            .filter(|path| !path.is_empty())
+            .unwrap_or(TERMINATION_PATH)
+    }
+
+    /// The file's name in the termination message's path: what a module that
+    /// writes one must mention.
+    pub(crate) fn termination_file(&self) -> &str {
+        split_termination_path(self.termination_path())
+            .and_then(|(_, file)| file.to_str())
+            .unwrap_or("")
+    }
+
+    /// Whether the container writes a termination message. WASI opens
+    /// directories, not files, so giving every container one would cost every
+    /// container a directory; only one whose path is not the default, or whose
+    /// command or module names the file, gets it.
+    pub(crate) fn wants_termination_file(&self, image: &Image) -> bool {
+        let file = self.termination_file();
+        if file.is_empty() {
+            return false;
+        }
+        let c = &self.object;
+        let words = c.command.iter().chain(&c.args).flatten();
+        let values = c.env.iter().flatten().filter_map(|var| var.value.as_ref());
+        self.termination_path() != TERMINATION_PATH
+            || image.mentions
+            || words.chain(values).any(|word| word.contains(file))
+    }
+
+    /// `argv`, the shared environment and this pod's own.
+    pub(crate) fn invocation(
+        &self,
+        pod: &Pod,
+        image: &Image,
+        host_name: &str,
+        downward: &Downward<'_>,
+    ) -> Invocation {
+        let mut own = vec![("HOSTNAME".to_owned(), host_name.to_owned())];
+        if let Some(fixed) = &self.fixed {
+            if fixed.has_index
+                && let Some(index) = pod.index
+            {
+                own.push((JOB_COMPLETION_INDEX.to_owned(), index.to_string()));
+            }
+            let args = match self.object.command.as_ref().is_some_and(|c| !c.is_empty()) {
+                true => Arc::clone(&fixed.args),
+                false => with_name(image, &fixed.args),
+            };
+            return Invocation {
+                args,
+                env: Arc::clone(&fixed.env),
+                own,
+            };
+        }
+        let env = resolve_env(&self.object, downward);
+        let lookup = |name: &str| find(&env, name);
+        let words = |list: &Option<Vec<String>>| -> Vec<String> {
+            list.iter()
+                .flatten()
+                .map(|word| expand(word, lookup))
+                .collect()
+        };
+        let mut argv = words(&self.object.command);
+        let no_command = argv.is_empty();
+        argv.extend(words(&self.object.args));
+        let args: Arc<[String]> = argv.into();
+        let args = if no_command {
+            with_name(image, &args)
+        } else {
+            args
+        };
+        // A HOSTNAME of the pod's own wins.
+        if env.iter().any(|(name, _)| name == "HOSTNAME") {
+            own.clear();
+        }
+        Invocation {
+            args,
+            env: env.into(),
+            own,
+        }
+    }
+}
+
+/// How a container is called.
+pub(crate) struct Invocation {
+    pub(crate) args: Arc<[String]>,
+    pub(crate) env: Arc<[(String, String)]>,
+    pub(crate) own: Vec<(String, String)>,
+}
+
+/// The variable that every container of an Indexed Job gets.
+const JOB_COMPLETION_INDEX: &str = "JOB_COMPLETION_INDEX";
+
+fn with_name(image: &Image, args: &[String]) -> Arc<[String]> {
+    std::iter::once(image.name.to_string())
+        .chain(args.iter().cloned())
+        .collect()
+}
+
+fn find<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    env.iter()
+        .rev()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// The environment in its order; a value may refer to what stands before it.
+fn resolve_env(container: &Container, downward: &Downward<'_>) -> Vec<(String, String)> {
+    let mut env: Vec<(String, String)> = Vec::new();
+    for var in container.env.iter().flatten() {
+        let value = match &var.value_from {
+            Some(source) => downward.value(source, container),
+            None => expand(var.value.as_deref().unwrap_or_default(), |name| {
+                find(&env, name)
+            }),
+        };
+        match env.iter_mut().find(|(name, _)| *name == var.name) {
+            Some((_, old)) => *old = value,
+            None => env.push((var.name.clone(), value)),
+        }
+    }
+    env
+}
+
+impl Fixed {
+    /// `None` if something depends on the pod. The completion index as a
+    /// variable of its own, which every Indexed Job has, does not count.
+    fn of(container: &Container) -> Option<Self> {
+        let is_index = |var: &EnvVar| {
+            let field = var
+                .value_from
+                .as_ref()
+                .and_then(|source| source.field_ref.as_ref());
+            var.name == JOB_COMPLETION_INDEX
+                && field.is_some_and(|f| f.field_path.contains(crate::downward::COMPLETION_INDEX))
+        };
+        let vars = || container.env.iter().flatten();
+        let has_index = vars().any(is_index);
+        let words = container.command.iter().chain(&container.args).flatten();
+        let refers = words
+            .chain(vars().filter_map(|var| var.value.as_ref()))
+            .any(|w| w.contains('$'));
+        if refers
+            || vars()
+                .any(|var| var.value_from.is_some() && !is_index(var) || var.name == "HOSTNAME")
+        {
+            return None;
+        }
+        let words = container
+            .command
+            .iter()
+            .chain(&container.args)
+            .flatten()
+            .cloned();
+        let env: Vec<_> = vars()
+            .filter(|var| !is_index(var))
+            .map(|var| (var.name.clone(), var.value.clone().unwrap_or_default()))
+            .collect();
+        Some(Self {
+            args: words.collect(),
+            env: env.into(),
+            has_index,
+        })
+    }
+}
+
+/// The images of a template's containers.
+pub(crate) struct TemplateImages {
+    /// For each init container, then for each container.
+    pub(crate) images: Vec<Result<Image, Arc<ImageError>>>,
+}

@@ -1,0 +1,328 @@
+//! Directories of pods: emptyDir in the node's scratch, hostPath under the operator's roots.
+
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use wasmjob_api::Uid;
+use wasmjob_api::k8s_openapi::api::core::v1::{HostPathVolumeSource, PodSpec, Volume};
+
+/// Entries of a volume that a look at its size counts; a volume with more is over any limit.
+const ENTRIES_MAX: u64 = 1_000_000;
+
+/// A directory below which pods may have hostPath volumes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPathRoot {
+    /// The directory, absolute, symbolic links resolved.
+    pub dir: PathBuf,
+}
+
+/// What of the host pods may see: nothing, unless the operator lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostPathPolicy {
+    /// The directories.
+    pub roots: Vec<HostPathRoot>,
+}
+
+impl HostPathPolicy {
+    /// Allows everything below `dir`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a directory.
+    pub fn allow(&mut self, dir: &Path) -> io::Result<()> {
+        let dir = dir.canonicalize()?;
+        if !dir.is_dir() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                "not a directory",
+            ));
+        }
+        self.roots.push(HostPathRoot { dir });
+        Ok(())
+    }
+
+    /// Opens the directory that a hostPath names, following no link out of the allowed root.
+    fn open(&self, source: &HostPathVolumeSource) -> Result<OwnedFd, String> {
+        let path = Path::new(&source.path);
+        let inside = self
+            .roots
+            .iter()
+            .find_map(|root| Some((root, path.strip_prefix(&root.dir).ok()?)));
+        let Some((root, rest)) = inside else {
+            return Err(format!(
+                "hostPath {} is not allowed; the operator allows {}",
+                path.display(),
+                self.allowed()
+            ));
+        };
+        let plain = rest
+            .components()
+            .all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        if !plain {
+            return Err(format!("hostPath {} must not contain `..`", path.display()));
+        }
+        let failed = |error: io::Error| format!("hostPath {}: {error}", path.display());
+        let base = File::open(&root.dir).map_err(failed)?;
+        if source.type_.as_deref() == Some("DirectoryOrCreate") {
+            make_beneath(&base, rest).map_err(failed)?;
+        }
+        open_beneath(&base, rest).map_err(failed)
+    }
+
+    fn allowed(&self) -> String {
+        if self.roots.is_empty() {
+            return "none (--allow-host-path DIR allows one)".to_owned();
+        }
+        self.roots
+            .iter()
+            .map(|root| root.dir.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+fn open_beneath(base: &File, rest: &Path) -> io::Result<OwnedFd> {
+    let rest = if rest.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        rest
+    };
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    Ok(openat2(base, rest, flags, Mode::empty(), resolve)?)
+}
+
+/// Makes the directories of `rest` one by one, never through a link out of `base`.
+fn make_beneath(base: &File, rest: &Path) -> io::Result<()> {
+    let mut done = PathBuf::new();
+    for part in rest.components() {
+        let parent = open_beneath(base, &done)?;
+        match rustix::fs::mkdirat(&parent, part.as_os_str(), Mode::from_raw_mode(0o755)) {
+            Err(error) if error != rustix::io::Errno::EXIST => return Err(error.into()),
+            _ => done.push(part),
+        }
+    }
+    Ok(())
+}
+
+/// The directories of one pod.
+#[derive(Debug)]
+pub(crate) struct Volumes {
+    /// Its own directory in the scratch, if it needed one.
+    own: Option<PathBuf>,
+    opened: Vec<(String, OwnedFd)>,
+    /// Directory of the termination message file, per container that wants one.
+    termination: Vec<(String, PathBuf)>,
+    /// emptyDirs with a limit: name, directory, bytes.
+    limited: Vec<(String, PathBuf, u64)>,
+    empty_dirs: Vec<PathBuf>,
+}
+
+/// What of a pod's directories is over its limit.
+#[derive(Clone, Debug)]
+pub(crate) struct Overrun {
+    pub(crate) message: String,
+}
+
+impl Volumes {
+    /// Makes and opens the directories of the pod `uid`. `termination` names the
+    /// containers that write a termination message.
+    pub(crate) fn prepare(
+        scratch: &Path,
+        policy: &HostPathPolicy,
+        uid: Uid,
+        spec: &PodSpec,
+        termination: &[String],
+    ) -> Result<Self, String> {
+        let mut volumes = Self {
+            own: None,
+            opened: Vec::new(),
+            termination: Vec::new(),
+            limited: Vec::new(),
+            empty_dirs: Vec::new(),
+        };
+        for volume in spec.volumes.iter().flatten() {
+            volumes.add(scratch, policy, uid, volume)?;
+        }
+        for container in termination {
+            let dir = volumes.make(scratch, uid, &format!("termination-{container}"))?;
+            volumes.termination.push((container.clone(), dir));
+        }
+        Ok(volumes)
+    }
+
+    fn add(
+        &mut self,
+        scratch: &Path,
+        policy: &HostPathPolicy,
+        uid: Uid,
+        volume: &Volume,
+    ) -> Result<(), String> {
+        if let Some(source) = &volume.host_path {
+            self.opened
+                .push((volume.name.clone(), policy.open(source)?));
+            return Ok(());
+        }
+        let Some(source) = &volume.empty_dir else {
+            return Err(format!(
+                "volume {:?} is of a kind that is not supported",
+                volume.name
+            ));
+        };
+        // The name is a DNS label, so it is a plain file name.
+        let dir = self.make(scratch, uid, &format!("volume-{}", volume.name))?;
+        let opened =
+            File::open(&dir).map_err(|error| format!("volume {:?}: {error}", volume.name))?;
+        self.opened.push((volume.name.clone(), opened.into()));
+        let limit = source
+            .size_limit
+            .as_ref()
+            .and_then(|q| q.0.parse::<wasmjob_api::Quantity>().ok());
+        if let Some(limit) = limit {
+            let bytes = limit.units().max(0).unsigned_abs();
+            self.limited.push((volume.name.clone(), dir.clone(), bytes));
+        }
+        self.empty_dirs.push(dir);
+        Ok(())
+    }
+
+    fn make(&mut self, scratch: &Path, uid: Uid, name: &str) -> Result<PathBuf, String> {
+        let own = scratch.join(uid.to_string());
+        let dir = own.join(name);
+        let made = std::fs::create_dir_all(&dir)
+            .and_then(|()| std::fs::set_permissions(&own, Permissions::from_mode(0o700)));
+        self.own = Some(own);
+        made.map_err(|error| {
+            format!(
+                "failed to make a directory in {}: {error}",
+                scratch.display()
+            )
+        })?;
+        Ok(dir)
+    }
+
+    /// The opened directory of a volume.
+    pub(crate) fn opened(&self, volume: &str) -> Option<&OwnedFd> {
+        self.opened
+            .iter()
+            .find(|(name, _)| name == volume)
+            .map(|(_, dir)| dir)
+    }
+
+    /// Where the container's termination message file stands, if it has one.
+    pub(crate) fn termination_dir(&self, container: &str) -> Option<&Path> {
+        self.termination
+            .iter()
+            .find(|(name, _)| name == container)
+            .map(|(_, dir)| dir.as_path())
+    }
+
+    /// Whether its size must be watched, given the pod's own limit on scratch.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.limited.is_empty()
+    }
+
+    /// The directories whose size counts.
+    pub(crate) fn watched(&self) -> Watched {
+        Watched {
+            limited: self.limited.clone(),
+            empty_dirs: self.empty_dirs.clone(),
+        }
+    }
+
+    /// Removes what is the pod's own. Blocks.
+    pub(crate) fn remove(self) {
+        if let Some(own) = &self.own
+            && let Err(error) = std::fs::remove_dir_all(own)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(dir = %own.display(), %error, "failed to remove a pod's directory");
+        }
+    }
+}
+
+/// Directories whose size is looked at now and then.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    limited: Vec<(String, PathBuf, u64)>,
+    empty_dirs: Vec<PathBuf>,
+}
+
+impl Watched {
+    /// What is over a limit. `scratch_bytes_max` is the pod's limit on its
+    /// scratch as a whole, of which its logs take `log_bytes`. Blocks.
+    pub(crate) fn overrun(
+        &self,
+        scratch_bytes_max: Option<u64>,
+        log_bytes: u64,
+    ) -> Option<Overrun> {
+        for (name, dir, limit) in &self.limited {
+            if size(dir) > *limit {
+                let limit = human(*limit);
+                return Some(Overrun {
+                    message: format!(
+                        "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "
+                    ),
+                });
+            }
+        }
+        let limit = scratch_bytes_max?;
+        let used = self
+            .empty_dirs
+            .iter()
+            .fold(log_bytes, |sum, dir| sum.saturating_add(size(dir)));
+        (used > limit).then(|| Overrun {
+            message: format!(
+                "Pod ephemeral local storage usage exceeds the total limit of containers {}. ",
+                human(limit)
+            ),
+        })
+    }
+}
+
+fn human(bytes: u64) -> String {
+    for (unit, shift) in [("Gi", 30), ("Mi", 20), ("Ki", 10)] {
+        if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    bytes.to_string()
+}
+
+/// Bytes that a directory's files take on disk. Iterative, follows no links.
+fn size(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let (mut bytes, mut entries) = (0u64, 0u64);
+    let mut left = vec![dir.to_owned()];
+    while let Some(dir) = left.pop() {
+        // What vanishes while we look does not count.
+        let Ok(listing) = std::fs::read_dir(&dir) else {
+            continue;
+        };
+        for entry in listing.flatten() {
+            entries += 1;
+            if entries > ENTRIES_MAX {
+                return u64::MAX;
+            }
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            bytes = bytes.saturating_add(metadata.blocks().saturating_mul(512));
+            if metadata.is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    bytes
+}
+
+/// The directory and the file's name of a termination message path.
+pub(crate) fn split_termination_path(path: &str) -> Option<(&str, &OsStr)> {
+    let path = Path::new(path);
+    Some((path.parent()?.to_str()?, path.file_name()?))
+}

@@ -19,15 +19,17 @@ mod conditions;
 mod counting;
 mod failure_policy;
 mod name;
+mod pending;
 mod plan;
 mod pod_set;
 mod removal;
 mod success_policy;
 mod verdict;
 
-pub use backoff::{finish_time, remaining};
+pub use backoff::{finish_time, record, record_of_index, remaining};
 pub use failure_policy::{FailureMatch, PodFailureAction, match_failure_policy};
 pub use name::pod_name_prefix;
+pub use pending::first_pending_indexes;
 pub use plan::{NewPod, PODS_PER_PLAN_MAX, Plan, plan};
 pub use pod_set::PodSet;
 pub use success_policy::match_success_policy;

@@ -30,7 +30,8 @@ pub fn remaining(backoff: Backoff, now: Timestamp) -> Option<SignedDuration> {
 ///
 /// A success ends what was counted; failures after it, by their finish times,
 /// begin anew. Failures that podFailurePolicy ignores delay as well.
-pub(super) fn record(old: Backoff, succeeded: &[&Pod], failed: &[&Pod]) -> Backoff {
+#[must_use]
+pub fn record(old: Backoff, succeeded: &[&Pod], failed: &[&Pod]) -> Backoff {
     let mut failures: Vec<Timestamp> = failed.iter().map(|pod| finish_time(pod)).collect();
     failures.sort_unstable_by_key(|at| Reverse(*at));
     let last_success = succeeded.iter().map(|pod| finish_time(pod)).max();
@@ -51,7 +52,8 @@ pub(super) fn record(old: Backoff, succeeded: &[&Pod], failed: &[&Pod]) -> Backo
 }
 
 /// The record of an index, which its last failed pod carries in its counts.
-pub(super) fn of_index(last_failed: &Pod) -> Backoff {
+#[must_use]
+pub fn record_of_index(last_failed: &Pod) -> Backoff {
     Backoff {
         failures: index_failures(last_failed).saturating_add(1),
         last_failure: Some(finish_time(last_failed)),

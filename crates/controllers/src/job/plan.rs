@@ -11,6 +11,7 @@ use super::PodSet;
 use super::backoff;
 use super::conditions::ensure;
 use super::counting::{self, Tally};
+use super::pending::first_pending_indexes;
 use super::removal::pods_for_removal;
 use super::success_policy::match_success_policy;
 use super::verdict::{Outcome, Verdict};
@@ -364,7 +365,7 @@ impl<'a> Look<'a> {
     fn create_indexed(&mut self, number: u32, completions: u32) {
         for index in self.pending_indexes(number, completions) {
             let held = self.held.get(&index).copied();
-            let left = held.and_then(|pod| backoff::remaining(backoff::of_index(pod), self.now));
+            let left = held.and_then(|pod| backoff::remaining(backoff::record_of_index(pod), self.now));
             if let Some(left) = left {
                 self.look_again_in(left);
                 continue;
@@ -384,29 +385,17 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The lowest indexes that neither ended nor have a pod (`firstPendingIndexes`).
+    /// The lowest indexes that neither ended nor have a pod.
     fn pending_indexes(&self, number: u32, completions: u32) -> Vec<u32> {
-        let mut taken = vec![self.pods.active_indexes(), &self.status.completed_indexes];
+        let mut taken = vec![
+            self.pods.active_indexes(),
+            &self.status.completed_indexes,
+        ];
         taken.extend(&self.status.failed_indexes);
         if self.job.spec.replace_only_failed {
             taken.push(self.pods.terminating_indexes());
         }
-        let mut pending = Vec::new();
-        let mut candidate = 0;
-        while candidate < completions && pending.len() < number as usize {
-            let free = taken
-                .iter()
-                .map(|set| set.first_missing_from(candidate).unwrap_or(u32::MAX))
-                .max();
-            match free {
-                Some(free) if free > candidate => candidate = free,
-                _ => {
-                    pending.push(candidate);
-                    candidate += 1;
-                }
-            }
-        }
-        pending
+        first_pending_indexes(&taken, number, completions)
     }
 
     /// Deletes at least that many active pods, and lets them go first, so that

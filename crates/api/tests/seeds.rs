@@ -110,7 +110,7 @@ error: seed.yaml:44:25: not valid YAML: could not find expected ':'
 hint: is a line above indented less than the text it belongs to?"#,
             r#"CronJob cronjob/default-restart
 warning: seed.yaml:21:15: spec.jobTemplate.spec.template.spec.containers[0].command[0] contains ` - `: did you mean a list?"#,
-        ]],
+        ],
     );
 }
 

@@ -16,6 +16,7 @@ use crate::{Uid, defaults, support, validation};
 
 /// Reads `source` into `manifest`, and what is wrong with it into `problems`.
 pub(crate) fn source(source: &Source<'_>, manifest: &mut Manifest, problems: &mut Vec<Problem>) {
+    let told_before = problems.len();
     let documents = document::read(source.bytes);
     for refusal in documents.refusals {
         problems.push(Problem {
@@ -37,7 +38,7 @@ pub(crate) fn source(source: &Source<'_>, manifest: &mut Manifest, problems: &mu
         };
         loader.document(&root.node, None);
     }
-    problems.sort_by(|a, b| (a.file != source.name, a.at).cmp(&(b.file != source.name, b.at)));
+    problems[told_before..].sort_by_key(|problem| problem.at);
 }
 
 struct Loader<'a> {
@@ -167,9 +168,14 @@ impl Loader<'_> {
         for misfit in misfits {
             self.problem(misfit.at, misfit.path.as_str(), misfit.message, misfit.hint);
         }
+        let has_bad_name = errors.iter().any(|error| error.field == "metadata.name");
         for error in errors {
             // A field that could not be read is missing to the validation.
             if told.iter().any(|path| error.field.starts_with(path)) {
+                continue;
+            }
+            // Creation makes labels of the name; a bad name is enough to hear of once.
+            if has_bad_name && error.field.ends_with("job-name]") {
                 continue;
             }
             let hint = hint::for_error(&error);

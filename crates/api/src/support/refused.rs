@@ -238,19 +238,32 @@ impl Refusals {
         let Some(resources) = &container.resources else {
             return;
         };
-        for (field, list) in [
-            ("limits", &resources.limits),
-            ("requests", &resources.requests),
-        ] {
-            for name in list.iter().flatten().map(|(name, _)| name) {
-                // Unknown names without a domain are no resource for Kubernetes either.
-                let is_foreign = name.contains('/') || name.starts_with("hugepages-");
-                if is_foreign && !SUPPORTED_RESOURCES.contains(&name.as_str()) {
-                    let message = "not supported: this node has no such device";
-                    self.0
-                        .push(Error::forbidden(&path.child(field).key(name), message));
-                }
-            }
+        let is_foreign = |name: &str| {
+            let is_special = name.contains('/') || name.starts_with("hugepages-");
+            is_special && !SUPPORTED_RESOURCES.contains(&name)
+        };
+        let is_limited = |name: &String| {
+            resources
+                .limits
+                .as_ref()
+                .is_some_and(|limits| limits.contains_key(name))
+        };
+        let limits = resources
+            .limits
+            .iter()
+            .flatten()
+            .map(|(name, _)| ("limits", name));
+        let requests = resources
+            .requests
+            .iter()
+            .flatten()
+            .map(|(name, _)| ("requests", name));
+        // A limit is its own request by default; one complaint is enough.
+        let requests = requests.filter(|(_, name)| !is_limited(name));
+        for (field, name) in limits.chain(requests).filter(|(_, name)| is_foreign(name)) {
+            let message = "not supported: this node has no such device";
+            self.0
+                .push(Error::forbidden(&path.child(field).key(name), message));
         }
         let claims = resources
             .claims

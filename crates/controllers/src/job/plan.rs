@@ -365,7 +365,8 @@ impl<'a> Look<'a> {
     fn create_indexed(&mut self, number: u32, completions: u32) {
         for index in self.pending_indexes(number, completions) {
             let held = self.held.get(&index).copied();
-            let left = held.and_then(|pod| backoff::remaining(backoff::record_of_index(pod), self.now));
+            let left =
+                held.and_then(|pod| backoff::remaining(backoff::record_of_index(pod), self.now));
             if let Some(left) = left {
                 self.look_again_in(left);
                 continue;
@@ -387,10 +388,7 @@ impl<'a> Look<'a> {
 
     /// The lowest indexes that neither ended nor have a pod.
     fn pending_indexes(&self, number: u32, completions: u32) -> Vec<u32> {
-        let mut taken = vec![
-            self.pods.active_indexes(),
-            &self.status.completed_indexes,
-        ];
+        let mut taken = vec![self.pods.active_indexes(), &self.status.completed_indexes];
         taken.extend(&self.status.failed_indexes);
         if self.job.spec.replace_only_failed {
             taken.push(self.pods.terminating_indexes());

@@ -8,7 +8,12 @@ use serde::de::DeserializeOwned;
 /// The files of one topic (or of all, for ""), with their text.
 pub(crate) fn files(topic: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/job").join(topic), &mut found);
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/job")
+            .join(topic),
+        &mut found,
+    );
     found.sort();
     found
 }
@@ -18,7 +23,10 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "jsonl") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
             let text = fs::read_to_string(&path).unwrap();
             found.push((path, text));
         }
@@ -26,7 +34,10 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
 }
 
 /// Runs `check` on every row of a topic and reports all that fail.
-pub(crate) fn check_rows<R: DeserializeOwned>(topic: &str, check: impl Fn(&R) -> Result<(), String>) {
+pub(crate) fn check_rows<R: DeserializeOwned>(
+    topic: &str,
+    check: impl Fn(&R) -> Result<(), String>,
+) {
     let mut rows = 0;
     let mut failures = Vec::new();
     for (path, text) in files(topic) {
@@ -40,5 +51,10 @@ pub(crate) fn check_rows<R: DeserializeOwned>(topic: &str, check: impl Fn(&R) ->
         }
     }
     assert!(rows > 0, "no rows of {topic}");
-    assert!(failures.is_empty(), "{} of {rows} rows:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {rows} rows:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }

@@ -75,18 +75,23 @@ fn pod(words: &[&str], number: usize) -> Pod {
         grace: 0,
     };
     // What gives times and restarts comes before the containers that have them.
-    let (late, early): (Vec<&str>, Vec<&str>) =
-        words.iter().partition(|word| word.starts_with("code=") || word.starts_with("init="));
+    let (late, early): (Vec<&str>, Vec<&str>) = words
+        .iter()
+        .partition(|word| word.starts_with("code=") || word.starts_with("init="));
     for word in early.into_iter().chain(late) {
         apply(word, &mut pod, &mut draft);
     }
     if draft.containers.is_empty() {
         let code = (pod.status.phase != Phase::Succeeded).into();
         let state = match pod.status.phase {
-            Phase::Succeeded | Phase::Failed if !words.contains(&"bare") => ended(code, draft.finished),
+            Phase::Succeeded | Phase::Failed if !words.contains(&"bare") => {
+                ended(code, draft.finished)
+            }
             _ => ContainerState::default(),
         };
-        draft.containers.push(("main".to_owned(), status(state, draft.restarts)));
+        draft
+            .containers
+            .push(("main".to_owned(), status(state, draft.restarts)));
     }
     if words.contains(&"bare") && draft.restarts == 0 {
         draft.containers.clear();
@@ -108,7 +113,11 @@ fn pod(words: &[&str], number: usize) -> Pod {
         },
         owner: None,
     });
-    pod.status.containers = draft.containers.into_iter().map(|(_, status)| status).collect();
+    pod.status.containers = draft
+        .containers
+        .into_iter()
+        .map(|(_, status)| status)
+        .collect();
     pod.status.init_containers = draft.init_containers.into_iter().map(|(_, s)| s).collect();
     pod
 }
@@ -158,13 +167,17 @@ fn apply(word: &str, pod: &mut Pod, draft: &mut Draft) {
 /// `name:code@finished,…`; without name `main`, without code it runs.
 fn containers(text: &str, draft: &Draft) -> Vec<(String, ContainerStatus)> {
     let one = |part: &str| {
-        let (rest, finished) = part.split_once('@').map_or((part, draft.finished), |(rest, at)| {
-            (rest, at.parse().unwrap())
-        });
+        let (rest, finished) = part
+            .split_once('@')
+            .map_or((part, draft.finished), |(rest, at)| {
+                (rest, at.parse().unwrap())
+            });
         let (name, code) = rest.split_once(':').unwrap_or(("main", rest));
         let state = match code.parse() {
             Ok(code) => ended(code, finished),
-            Err(_) => ContainerState::Running { started: at(LONG_AGO) },
+            Err(_) => ContainerState::Running {
+                started: at(LONG_AGO),
+            },
         };
         (name.to_owned(), status(state, draft.restarts))
     };
@@ -207,7 +220,10 @@ pub(crate) fn conditions(texts: &[String]) -> Vec<JobCondition> {
         let (head, message) = text.split_once(" | ").unwrap_or((text, ""));
         let (kind, reason) = head.split_once(' ').unwrap_or((head, ""));
         let kinds: &[(JobConditionType, bool)] = match kind {
-            "failed" => &[(JobConditionType::FailureTarget, true), (JobConditionType::Failed, true)],
+            "failed" => &[
+                (JobConditionType::FailureTarget, true),
+                (JobConditionType::Failed, true),
+            ],
             "failing" | "FailureTarget" => &[(JobConditionType::FailureTarget, true)],
             "complete" => &[
                 (JobConditionType::SuccessCriteriaMet, true),
@@ -223,7 +239,11 @@ pub(crate) fn conditions(texts: &[String]) -> Vec<JobCondition> {
             "!Suspended" => &[(JobConditionType::Suspended, false)],
             _ => panic!("unknown condition {text:?}"),
         };
-        let message = if message.is_empty() { usual_message(reason) } else { message };
+        let message = if message.is_empty() {
+            usual_message(reason)
+        } else {
+            message
+        };
         for (condition_type, status) in kinds {
             conditions.push(JobCondition {
                 condition_type: *condition_type,

@@ -76,7 +76,8 @@ pub(crate) fn check(row: &Row) -> Result<(), String> {
     let mut job = job(row);
     let plan = plan(&job, &set, now());
     if row.want.nothing {
-        return same("plan", &plan, &Plan::default()).map_err(|error| format!("{}: {error}", row.name));
+        return same("plan", &plan, &Plan::default())
+            .map_err(|error| format!("{}: {error}", row.name));
     }
     if let Some(status) = plan.status.clone() {
         job.status = status;
@@ -87,7 +88,11 @@ pub(crate) fn check(row: &Row) -> Result<(), String> {
 fn job(row: &Row) -> Job {
     let mut spec = row.spec.clone();
     let pod = spec.template.spec.get_or_insert_with(PodSpec::default);
-    let restart = if row.restart.is_empty() { "Never" } else { &row.restart };
+    let restart = if row.restart.is_empty() {
+        "Never"
+    } else {
+        &row.restart
+    };
     pod.restart_policy = Some(restart.to_owned());
     let object = batch::Job {
         metadata: Default::default(),
@@ -109,10 +114,12 @@ fn job(row: &Row) -> Job {
         failed: status.failed,
         completed_indexes: set(&status.completed),
         failed_indexes: status.failed_indexes.as_deref().map(set),
-        backoff: status.backoff.map_or_else(Backoff::default, |(failures, last)| Backoff {
-            failures,
-            last_failure: Some(at(last)),
-        }),
+        backoff: status
+            .backoff
+            .map_or_else(Backoff::default, |(failures, last)| Backoff {
+                failures,
+                last_failure: Some(at(last)),
+            }),
         completion_time: None,
     };
     job
@@ -120,7 +127,11 @@ fn job(row: &Row) -> Job {
 
 fn compare(want: &Want, status: &JobStatus, plan: &Plan, rows: &[Pod]) -> Result<(), String> {
     let created: Vec<u32> = plan.create.iter().filter_map(|new| new.index).collect();
-    same("created", &plan.create.len(), &want.indexes.as_ref().map_or(want.create, Vec::len))?;
+    same(
+        "created",
+        &plan.create.len(),
+        &want.indexes.as_ref().map_or(want.create, Vec::len),
+    )?;
     if let Some(indexes) = &want.indexes {
         same("created indexes", &created, indexes)?;
     }
@@ -139,18 +150,36 @@ fn compare(want: &Want, status: &JobStatus, plan: &Plan, rows: &[Pod]) -> Result
     same("terminating", &status.terminating, &Some(want.terminating))?;
     same("succeeded", &status.succeeded, &want.succeeded)?;
     same("failed", &status.failed, &want.failed)?;
-    same("completed indexes", &status.completed_indexes.to_string(), &want.completed)?;
+    same(
+        "completed indexes",
+        &status.completed_indexes.to_string(),
+        &want.completed,
+    )?;
     let failed = status.failed_indexes.as_ref().map(ToString::to_string);
     same("failed indexes", &failed, &want.failed_indexes)?;
     let said = |status: &[wasmjob_api::JobCondition]| -> Vec<String> {
         let one = |c: &wasmjob_api::JobCondition| {
-            format!("{}={} {} | {}", c.condition_type.as_str(), c.status, c.reason, c.message)
+            format!(
+                "{}={} {} | {}",
+                c.condition_type.as_str(),
+                c.status,
+                c.reason,
+                c.message
+            )
         };
         status.iter().map(one).collect()
     };
-    same("conditions", &said(&status.conditions), &said(&conditions(&want.conditions)))?;
+    same(
+        "conditions",
+        &said(&status.conditions),
+        &said(&conditions(&want.conditions)),
+    )?;
     if let Some(events) = &want.events {
-        let reasons: Vec<String> = plan.events.iter().map(|event| event.reason.to_string()).collect();
+        let reasons: Vec<String> = plan
+            .events
+            .iter()
+            .map(|event| event.reason.to_string())
+            .collect();
         same("events", &reasons, events)?;
     }
     if let Some(seconds) = want.look_again {

@@ -34,11 +34,24 @@ pub(crate) enum BackoffRow {
         want: (u32, Option<f64>),
     },
     #[serde(rename = "finish")]
-    Finish { name: String, pod: String, want: f64 },
+    Finish {
+        name: String,
+        pod: String,
+        want: f64,
+    },
     #[serde(rename = "remaining")]
-    Remaining { name: String, failures: u32, last: Option<f64>, want: f64 },
+    Remaining {
+        name: String,
+        failures: u32,
+        last: Option<f64>,
+        want: f64,
+    },
     #[serde(rename = "remaining of index")]
-    OfIndex { name: String, pod: Option<String>, want: f64 },
+    OfIndex {
+        name: String,
+        pod: Option<String>,
+        want: f64,
+    },
 }
 
 pub(crate) fn backoff(row: &BackoffRow) -> Result<(), String> {
@@ -48,7 +61,13 @@ pub(crate) fn backoff(row: &BackoffRow) -> Result<(), String> {
     };
     let left = |backoff| remaining(backoff, now()).map_or(0.0, |left| left.as_secs_f64());
     match row {
-        BackoffRow::Record { name, old, succeeded, failed, want } => {
+        BackoffRow::Record {
+            name,
+            old,
+            succeeded,
+            failed,
+            want,
+        } => {
             let ended = |phase: &str, times: &[f64]| -> Vec<Pod> {
                 let text = |at: &f64| format!("{phase} finished={at}");
                 pods(&times.iter().map(text).collect::<Vec<_>>())
@@ -57,14 +76,17 @@ pub(crate) fn backoff(row: &BackoffRow) -> Result<(), String> {
             let (good, bad): (Vec<_>, Vec<_>) = (good.iter().collect(), bad.iter().collect());
             same(name, &record(of(*old), &good, &bad), &of(*want))
         }
-        BackoffRow::Finish { name, pod, want } => {
-            same(name, &finish_time(&one(pod)), &at(*want))
-        }
-        BackoffRow::Remaining { name, failures, last, want } => {
-            same(name, &left(of((*failures, *last))), want)
-        }
+        BackoffRow::Finish { name, pod, want } => same(name, &finish_time(&one(pod)), &at(*want)),
+        BackoffRow::Remaining {
+            name,
+            failures,
+            last,
+            want,
+        } => same(name, &left(of((*failures, *last))), want),
         BackoffRow::OfIndex { name, pod, want } => {
-            let backoff = pod.as_deref().map_or(Backoff::default(), |pod| record_of_index(&one(pod)));
+            let backoff = pod
+                .as_deref()
+                .map_or(Backoff::default(), |pod| record_of_index(&one(pod)));
             same(name, &left(backoff), want)
         }
     }
@@ -96,36 +118,95 @@ pub(crate) fn failure_policy(row: &FailurePolicyRow) -> Result<(), String> {
         PodFailureAction::Count => "Count",
     });
     same(&row.name, &action, &row.action.as_deref())?;
-    same(&row.name, &found.and_then(|found| found.message), &row.message)
+    same(
+        &row.name,
+        &found.and_then(|found| found.message),
+        &row.message,
+    )
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, tag = "of")]
 pub(crate) enum IndexSetRow {
     #[serde(rename = "contains")]
-    Contains { name: String, set: String, index: u32, want: bool },
+    Contains {
+        name: String,
+        set: String,
+        index: u32,
+        want: bool,
+    },
     #[serde(rename = "pending")]
-    Pending { name: String, taken: Vec<String>, number: u32, completions: u32, want: Vec<u32> },
+    Pending {
+        name: String,
+        taken: Vec<String>,
+        number: u32,
+        completions: u32,
+        want: Vec<u32>,
+    },
     #[serde(rename = "lenient")]
-    Lenient { name: String, text: String, completions: u32, want: String },
+    Lenient {
+        name: String,
+        text: String,
+        completions: u32,
+        want: String,
+    },
     #[serde(rename = "strict")]
-    Strict { name: String, text: String, completions: u32, want: Option<u64>, error: Option<String> },
+    Strict {
+        name: String,
+        text: String,
+        completions: u32,
+        want: Option<u64>,
+        error: Option<String>,
+    },
 }
 
 pub(crate) fn index_set(row: &IndexSetRow) -> Result<(), String> {
     match row {
-        IndexSetRow::Contains { name, set, index, want } => {
-            same(name, &IndexSet::parse_lenient(set, 100).contains(*index), want)
-        }
-        IndexSetRow::Pending { name, taken, number, completions, want } => {
-            let taken: Vec<IndexSet> = taken.iter().map(|text| IndexSet::parse_lenient(text, 100)).collect();
+        IndexSetRow::Contains {
+            name,
+            set,
+            index,
+            want,
+        } => same(
+            name,
+            &IndexSet::parse_lenient(set, 100).contains(*index),
+            want,
+        ),
+        IndexSetRow::Pending {
+            name,
+            taken,
+            number,
+            completions,
+            want,
+        } => {
+            let taken: Vec<IndexSet> = taken
+                .iter()
+                .map(|text| IndexSet::parse_lenient(text, 100))
+                .collect();
             let taken: Vec<&IndexSet> = taken.iter().collect();
-            same(name, &first_pending_indexes(&taken, *number, *completions), want)
+            same(
+                name,
+                &first_pending_indexes(&taken, *number, *completions),
+                want,
+            )
         }
-        IndexSetRow::Lenient { name, text, completions, want } => {
-            same(name, &IndexSet::parse_lenient(text, *completions).to_string(), want)
-        }
-        IndexSetRow::Strict { name, text, completions, want, error } => {
+        IndexSetRow::Lenient {
+            name,
+            text,
+            completions,
+            want,
+        } => same(
+            name,
+            &IndexSet::parse_lenient(text, *completions).to_string(),
+            want,
+        ),
+        IndexSetRow::Strict {
+            name,
+            text,
+            completions,
+            want,
+            error,
+        } => {
             let parsed = IndexSet::parse(text, *completions);
             same(name, &parsed.as_ref().ok().map(IndexSet::len), want)?;
             same(name, &parsed.err().map(|error| error.to_string()), error)
@@ -166,7 +247,11 @@ pub(crate) fn success_policy(row: &SuccessPolicyRow) -> Result<(), String> {
     };
     let spec = JobSpec::parse(object, &"foobar".into(), Uid::from_random(0));
     let succeeded = IndexSet::parse_lenient(&row.succeeded, 100);
-    same(&row.name, &match_success_policy(&spec.success_rules, &succeeded), &row.want)
+    same(
+        &row.name,
+        &match_success_policy(&spec.success_rules, &succeeded),
+        &row.want,
+    )
 }
 
 #[derive(Deserialize)]

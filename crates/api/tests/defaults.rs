@@ -1,6 +1,11 @@
 //! Defaults: Kubernetes' own cases as data, and what a real API server made of
 //! real objects.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use serde_json::{Value as Json, json};
 use wasmjob_api::k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};

@@ -1,5 +1,10 @@
 //! Manifests made to hurt: they are refused early, and nothing panics.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -80,6 +85,13 @@ fn text_that_is_slow_to_scan_is_not_slow_here() {
         let text = piece.repeat(300_000 / piece.len());
         read_within(&text, Duration::from_millis(400));
     }
+}
+
+#[test]
+fn of_very_many_duplicate_keys_some_are_told() {
+    let text = "a: b\n".repeat(100_000);
+    let found = read_within(&text, Duration::from_millis(100));
+    assert_eq!(found.lines().count(), 101);
 }
 
 #[test]

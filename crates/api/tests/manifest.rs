@@ -1,5 +1,10 @@
 //! Manifests: what is read, and every message, as users see it.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use wasmjob_api::manifest::{Object, Source, read, read_all};
 

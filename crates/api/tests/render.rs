@@ -1,5 +1,10 @@
 //! Rows as objects, compared with what a 1.36 API server (and a kubelet) showed.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

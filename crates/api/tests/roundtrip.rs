@@ -1,6 +1,11 @@
 //! Kubernetes' own round-trip data: objects with every field set. The schema must
 //! know each field, and nothing may get lost on the way.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use serde_json::Value as Json;
 use wasmjob_api::manifest::{Source, read};

@@ -1,6 +1,11 @@
 //! The YAML of the five seed documents, read in place: what is valid there is
 //! accepted, and each broken one gives the right error and a hint.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use std::path::PathBuf;
 

@@ -1,16 +1,22 @@
 //! Kubernetes' own validation cases as data: `tests/validation/*.json`, one row per
 //! case, written anew from the facts. A row patches a base object (RFC 7386) and
 //! lists every error, in full and in order.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use wasmjob_api::field::{Error, ErrorList};
+use wasmjob_api::field::{Error, ErrorList, aggregate};
 use wasmjob_api::k8s_openapi::api::batch::v1::{CronJob, Job};
 use wasmjob_api::validation::{
     validate_cron_job, validate_cron_job_update, validate_job, validate_job_status_update,
     validate_job_update,
 };
+use wasmjob_api::{Uid, defaults};
 
 #[derive(Deserialize)]
 struct Row {
@@ -191,4 +197,30 @@ fn cron_jobs_are_validated_as_kubernetes_does() {
             }
         }
     });
+}
+
+/// The answer of a 1.36 API server to a Job with three faults.
+#[test]
+fn all_errors_together_read_as_the_api_server_writes_them() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/vectors/kubernetes-1.36/create-invalid.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        println!("skipped: there is no {}", path.display());
+        return;
+    };
+    let status: Json = serde_json::from_str(&text).unwrap();
+    let mut job: Job = typed(json!({
+        "metadata": {"name": "bad", "namespace": "default"},
+        "spec": {"parallelism": -1, "template": {"spec": {"containers": []}}},
+    }));
+    defaults::job(&mut job);
+    defaults::prepare_job(&mut job, Uid::from_random(0));
+    let errors = validate_job(&job);
+    let message = format!("Job.batch \"bad\" is invalid: {}", aggregate(&errors));
+    assert_eq!(status["message"], message);
+    let causes: Vec<Json> = errors
+        .iter()
+        .map(|e| json!({"reason": e.reason(), "message": e.body(), "field": e.field}))
+        .collect();
+    assert_eq!(status["details"]["causes"], Json::from(causes));
 }

@@ -69,11 +69,17 @@ fn parse(text: &str) -> (Vec<Node>, Vec<Refusal>) {
         return yaml::read(text);
     }
     let json = json::read(text);
-    if json.1.is_empty() {
+    if json.1.iter().all(|refusal| !refusal.is_syntax) {
         return json;
     }
     let yaml = yaml::read(text);
-    if yaml.1.is_empty() { yaml } else { json }
+    // The reading that gets further is the one that was meant.
+    let end = |refusals: &[Refusal]| refusals.last().map(|refusal| refusal.at);
+    if yaml.1.is_empty() || end(&yaml.1) > end(&json.1) {
+        yaml
+    } else {
+        json
+    }
 }
 
 struct Chunk<'a> {

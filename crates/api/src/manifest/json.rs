@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::problem::Position;
 use super::tree::{Entry, Node, Value};
-use super::yaml::{DEPTH_MAX, Refusal, twice};
+use super::yaml::{DEPTH_MAX, DUPLICATES_MAX, Refusal, twice};
 
 /// Reads all JSON values of `text`.
 pub(crate) fn read(text: &str) -> (Vec<Node>, Vec<Refusal>) {
@@ -60,7 +60,9 @@ impl Reader<'_> {
     }
 
     fn refuse<T>(&self, what: &str) -> Result<T, Refusal> {
-        Err(Refusal::new(self.at(), format!("not valid JSON: {what}")))
+        let mut refusal = Refusal::new(self.at(), format!("not valid JSON: {what}"));
+        refusal.is_syntax = true;
+        Err(refusal)
     }
 
     fn skip_space(&mut self) {
@@ -118,7 +120,11 @@ impl Reader<'_> {
             if seen.insert(key.clone()) {
                 entries.push(Entry { key, key_at, value });
             } else {
-                self.duplicates.push(twice(&entries, &key, key_at));
+                let refusal = twice(&entries, &key, key_at);
+                if self.duplicates.len() >= DUPLICATES_MAX {
+                    return Err(refusal);
+                }
+                self.duplicates.push(refusal);
             }
             if self.ends_with(b'}')? {
                 return Ok(Node::map(at, entries));

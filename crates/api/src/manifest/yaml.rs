@@ -15,12 +15,17 @@ pub(crate) const DEPTH_MAX: usize = 128;
 /// "billion laughs" passes it before it costs anything.
 const ALIAS_NODES_MAX: usize = 100_000;
 
+/// Duplicate keys that are told; whoever has more has made them with a program.
+pub(crate) const DUPLICATES_MAX: usize = 100;
+
 /// Why a text is no document.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Refusal {
     pub(crate) at: Position,
     pub(crate) message: String,
     pub(crate) hint: Option<&'static str>,
+    /// Whether the text is not of the language at all.
+    pub(crate) is_syntax: bool,
 }
 
 impl Refusal {
@@ -29,6 +34,7 @@ impl Refusal {
             at,
             message: message.into(),
             hint: None,
+            is_syntax: false,
         }
     }
 }
@@ -66,6 +72,7 @@ fn syntax_error(error: &ScanError) -> Refusal {
         at: position(*error.marker()),
         message,
         hint,
+        is_syntax: true,
     }
 }
 
@@ -228,7 +235,11 @@ impl Builder {
                         value: node,
                     });
                 } else {
-                    self.refusals.push(twice(entries, &name.text, name.at));
+                    let refusal = twice(entries, &name.text, name.at);
+                    if self.refusals.len() >= DUPLICATES_MAX {
+                        return Err(refusal);
+                    }
+                    self.refusals.push(refusal);
                 }
             }
         }

@@ -25,6 +25,7 @@
 //! ```
 
 mod check;
+mod consequence;
 mod convert;
 mod document;
 mod hint;
@@ -34,6 +35,7 @@ mod load;
 mod problem;
 mod scalar;
 mod schema;
+mod settle;
 mod tree;
 mod yaml;
 

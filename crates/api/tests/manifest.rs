@@ -273,3 +273,48 @@ fn a_pod_is_checked_for_what_we_act_on() {
         "error: job.yaml:3:21: metadata.labels: Invalid value: \"a b\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')\nerror: job.yaml:5:18: spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"\nerror: job.yaml:6:26: spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive\nerror: job.yaml:8:29: spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type\nerror: job.yaml:9:12: spec.volumes[1].name: Duplicate value: \"v\"\nerror: job.yaml:11:12: spec.initContainers[0].name: Duplicate value: \"c\"\nerror: job.yaml:11:25: spec.initContainers[0].livenessProbe: Forbidden: may not be set for init containers without restartPolicy=Always\nerror: job.yaml:13:5: spec.containers[0].image: Required value\nerror: job.yaml:13:37: spec.containers[0].volumeMounts[0].name: Not found: \"w\"\nerror: job.yaml:13:77: spec.containers[0].volumeMounts[1].mountPath: Invalid value: \"/a\": must be unique\nerror: job.yaml:14:38: spec.containers[1].env[0].name: Invalid value: \"A=B\": a valid environment variable name must consist only of printable ASCII characters other than '='\nerror: job.yaml:14:64: spec.containers[1].env[1].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty\nerror: job.yaml:14:98: spec.containers[1].env[1].valueFrom.fieldRef.fieldPath: Invalid value: \"spec.what\": error converting fieldPath: field label not supported: spec.what\nerror: job.yaml:15:37: spec.containers[2].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
     );
 }
+
+#[test]
+fn what_follows_from_a_problem_is_not_a_second_problem() {
+    check(
+        &job("").replace("containers:", "container:"),
+        "error: job.yaml:5:43: spec.template.spec.container: unknown field\nhint: did you mean `containers`?",
+    );
+    check(
+        &job("").replace("[{name: c, image: ./c.wasm}]", "[./c.wasm]"),
+        "error: job.yaml:5:56: spec.template.spec.containers[0]: expected an object, found the string \"./c.wasm\"",
+    );
+    check(
+        &job(
+            "  podFailurePolicy: {rules: [{action: Fail, onExitCodes: {operator: In, values: [x]}}]}",
+        ),
+        "error: job.yaml:6:39: spec.podFailurePolicy.rules[0].action: Unsupported value: \"Fail\": supported values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"\nhint: did you mean `FailJob`?\nerror: job.yaml:6:82: spec.podFailurePolicy.rules[0].onExitCodes.values[0]: expected an integer, found the string \"x\"",
+    );
+}
+
+#[test]
+fn sidecars_and_restart_rules_are_checked() {
+    let pod = |containers: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  containers: [{{name: c, image: x}}]\n  initContainers:\n{containers}"
+        )
+    };
+    check(
+        &pod(
+            "  - {name: s, image: x, restartPolicy: Always, livenessProbe: {exec: {command: [x]}}}\n",
+        ),
+        "fine",
+    );
+    check(
+        &pod(
+            "  - name: s\n    image: x\n    restartPolicyRules:\n    - {action: Stop, exitCodes: {operator: In, values: [1, 1]}}\n",
+        ),
+        "error: job.yaml:7:5: spec.initContainers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used\nerror: job.yaml:10:16: spec.initContainers[0].restartPolicyRules[0].action: Unsupported value: \"Stop\": supported values: \"Restart\"\nerror: job.yaml:10:60: spec.initContainers[0].restartPolicyRules[0].exitCodes.values[1]: Duplicate value: 1",
+    );
+    check(
+        &pod(
+            "  - {name: s, image: x, restartPolicy: Always, readinessProbe: {httpGet: {port: 1}, exec: {command: []}, terminationGracePeriodSeconds: 1}}\n",
+        ),
+        "error: job.yaml:7:65: spec.initContainers[0].readinessProbe.httpGet: Forbidden: may not specify more than 1 handler type\nerror: job.yaml:7:65: spec.initContainers[0].readinessProbe.httpGet: Forbidden: not supported: a module has no network address; use exec\nerror: job.yaml:7:92: spec.initContainers[0].readinessProbe.exec.command: Required value\nerror: job.yaml:7:137: spec.initContainers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 1: must not be set for readinessProbes",
+    );
+}

@@ -1,18 +1,19 @@
 //! One source into objects and problems: the order of the steps for each document.
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1::Pod;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::check::{self, Misfit};
+use super::consequence::{follows, place_and_meant};
 use super::kind::{Kind, recognise};
 use super::problem::{Position, Problem, Severity, Warning};
+use super::settle::{pod_spec, remove_nulls, settle};
 use super::tree::{Node, Value};
 use super::{Loaded, Manifest, Object, Source, convert, document, hint};
 use crate::field::{ErrorList, Path};
-use crate::{Uid, defaults, support, validation};
+use crate::{support, validation};
 
 /// Reads `source` into `manifest`, and what is wrong with it into `problems`.
 pub(crate) fn source(source: &Source<'_>, manifest: &mut Manifest, problems: &mut Vec<Problem>) {
@@ -161,17 +162,16 @@ impl Loader<'_> {
     }
 
     fn report(&mut self, node: &Node, misfits: Vec<Misfit>, errors: ErrorList) {
-        let told: Vec<String> = misfits
-            .iter()
-            .map(|misfit| misfit.path.as_str().to_owned())
-            .collect();
+        let told: Vec<(Path, Option<Path>)> = misfits.iter().map(place_and_meant).collect();
         for misfit in misfits {
             self.problem(misfit.at, misfit.path.as_str(), misfit.message, misfit.hint);
         }
         let has_bad_name = errors.iter().any(|error| error.field == "metadata.name");
         for error in errors {
-            // A field that could not be read is missing to the validation.
-            if told.iter().any(|path| error.field.starts_with(path)) {
+            if told
+                .iter()
+                .any(|(path, meant)| follows(&error, path, meant.as_ref()))
+            {
                 continue;
             }
             // Creation makes labels of the name; a bad name is enough to hear of once.
@@ -238,88 +238,5 @@ impl Loader<'_> {
             line: at.line + self.lines_before,
             column: at.column,
         }
-    }
-}
-
-/// Defaults `object` and checks it as it would be checked when it is created.
-fn settle(object: &mut Object) -> ErrorList {
-    let mut errors = match object {
-        Object::Job(job) => {
-            settle_metadata(&mut job.metadata);
-            defaults::job(job);
-            let mut created = job.as_ref().clone();
-            name_for_now(&mut created.metadata);
-            defaults::prepare_job(&mut created, Uid::from_random(0));
-            validation::validate_job(&created)
-        }
-        Object::CronJob(cron_job) => {
-            settle_metadata(&mut cron_job.metadata);
-            defaults::cron_job(cron_job);
-            let mut created = cron_job.as_ref().clone();
-            name_for_now(&mut created.metadata);
-            validation::validate_cron_job(&created)
-        }
-        Object::Pod(pod) => {
-            settle_metadata(&mut pod.metadata);
-            defaults::pod(pod);
-            let mut created = pod.as_ref().clone();
-            name_for_now(&mut created.metadata);
-            validation::validate_pod(&created)
-        }
-    };
-    if let Some((spec, path)) = pod_spec(object) {
-        errors.extend(support::refusals(spec, &path));
-    }
-    errors
-}
-
-fn settle_metadata(metadata: &mut ObjectMeta) {
-    if metadata.namespace.as_deref().unwrap_or_default().is_empty() {
-        metadata.namespace = Some("default".to_owned());
-    }
-}
-
-/// Gives an object with a `generateName` a name for as long as it is checked.
-fn name_for_now(metadata: &mut ObjectMeta) {
-    let has_name = metadata
-        .name
-        .as_deref()
-        .is_some_and(|name| !name.is_empty());
-    let prefix = metadata.generate_name.as_deref().unwrap_or_default();
-    if !has_name && !prefix.is_empty() {
-        metadata.name = Some(defaults::generated_name(prefix, "xxxxx"));
-    }
-}
-
-/// The pod spec in `object`, and its path.
-fn pod_spec(object: &Object) -> Option<(&PodSpec, Path)> {
-    match object {
-        Object::Job(job) => {
-            let spec = job.spec.as_ref()?.template.spec.as_ref()?;
-            Some((spec, Path::new("spec.template.spec")))
-        }
-        Object::CronJob(cron_job) => {
-            let job = cron_job.spec.job_template.spec.as_ref()?;
-            Some((
-                job.template.spec.as_ref()?,
-                Path::new("spec.jobTemplate.spec.template.spec"),
-            ))
-        }
-        Object::Pod(pod) => Some((pod.spec.as_ref()?, Path::new("spec"))),
-    }
-}
-
-/// Takes out what the check could not read; to the type it is absent.
-fn remove_nulls(json: &mut Json) {
-    match json {
-        Json::Object(object) => {
-            object.retain(|_, value| !value.is_null());
-            object.values_mut().for_each(remove_nulls);
-        }
-        Json::Array(items) => {
-            items.retain(|item| !item.is_null());
-            items.iter_mut().for_each(remove_nulls);
-        }
-        _ => {}
     }
 }

@@ -114,18 +114,36 @@ fn match_conditions(
     found.map(|(condition, _)| condition)
 }
 
-/// The conditions that a pod's row stands for: type and status.
+/// The conditions that a pod's row stands for: type and status, as `api` renders them.
 fn conditions(pod: &Pod) -> Vec<(&'static str, &'static str)> {
     let word = |value: bool| if value { "True" } else { "False" };
     let status = &pod.status;
-    let mut conditions = Vec::with_capacity(4);
+    let mut conditions = Vec::with_capacity(6);
     if status.disruption.is_some() {
         conditions.push(("DisruptionTarget", "True"));
     }
-    if status.ready || status.ready_transition.is_some() {
+    if status.started.is_some() {
+        let has_sandbox = !status.phase.is_terminal();
+        conditions.push(("PodReadyToStartContainers", word(has_sandbox)));
+        conditions.push(("Initialized", word(is_initialized(pod))));
         conditions.push(("Ready", word(status.ready)));
         conditions.push(("ContainersReady", word(status.ready)));
     }
-    conditions.push(("PodScheduled", word(status.scheduled.is_some())));
+    if status.scheduled.is_some() {
+        conditions.push(("PodScheduled", "True"));
+    }
     conditions
+}
+
+/// Whether all init containers are done, or (sidecars) have started.
+fn is_initialized(pod: &Pod) -> bool {
+    let init = pod.template.spec.init_containers.iter().flatten();
+    init.enumerate().all(|(at, container)| {
+        let is_sidecar = container.restart_policy.as_deref() == Some("Always");
+        pod.status.init_containers.get(at).is_some_and(|status| {
+            let ended = status.state.terminated();
+            let succeeded = ended.is_some_and(|ended| ended.exit_code == 0);
+            succeeded || is_sidecar && status.started
+        })
+    })
 }

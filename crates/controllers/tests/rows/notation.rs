@@ -137,6 +137,7 @@ fn apply(word: &str, pod: &mut Pod, draft: &mut Draft) {
         "ready_since" | "unready_since" => {
             pod.status.ready = key == "ready_since";
             pod.status.ready_transition = Some(at(seconds()));
+            pod.status.started = Some(at(LONG_AGO));
         }
         "disrupted" => pod.status.disruption = Some(disruption()),
         "untracked" => pod.tracked = false,

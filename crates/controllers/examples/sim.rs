@@ -1,6 +1,6 @@
 //! Runs the Job simulator over a range of seeds: `sim COUNT [FIRST]`.
 //!
-//! Prints the rate, and every seed that breaks an invariant.
+//! Prints the rate, how the Jobs ended, and the first seeds that break an invariant.
 
 #[path = "../tests/sim/journal.rs"]
 mod journal;
@@ -11,6 +11,7 @@ mod scenario;
 #[path = "../tests/sim/world.rs"]
 mod world;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 #[expect(
@@ -30,16 +31,23 @@ fn main() -> ExitCode {
     let first = first.and_then(Result::ok).unwrap_or(0);
     let began = std::time::Instant::now();
     let mut failed = 0_u64;
+    let mut ends = BTreeMap::<String, u64>::new();
     for seed in first..first + count {
-        if let Err(error) = world::run(seed) {
-            failed += 1;
-            if failed <= 10 {
-                eprintln!("{error}");
+        match world::run(seed) {
+            Ok(end) => *ends.entry(end).or_default() += 1,
+            Err(error) => {
+                failed += 1;
+                if failed <= 10 {
+                    eprintln!("{error}");
+                }
             }
         }
     }
     let seconds = began.elapsed().as_secs_f64();
     let rate = count as f64 / seconds;
     println!("{count} seeds from {first}: {failed} failed, {seconds:.1} s, {rate:.0} seeds/s");
+    for (reason, number) in ends {
+        println!("{number:>10} {reason}");
+    }
     ExitCode::from(u8::from(failed > 0))
 }

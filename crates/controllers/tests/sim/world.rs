@@ -49,16 +49,21 @@ pub(crate) struct World {
     faults_left: u64,
 }
 
-/// Runs one seed to its end.
+/// Runs one seed to its end, and says how the Job ended: by the reason of its
+/// last condition, or `none` if it was deleted or is somebody else's.
 ///
 /// # Errors
 ///
 /// Says which invariant was broken, and when.
-pub(crate) fn run(seed: u64) -> Result<(), String> {
+pub(crate) fn run(seed: u64) -> Result<String, String> {
     let mut world = World::new(seed);
-    world
-        .live()
-        .map_err(|error| format!("seed {seed} at {}: {error}", world.now))
+    match world.live() {
+        Err(error) => Err(format!("seed {seed} at {}: {error}", world.now)),
+        Ok(()) => Ok(world
+            .job
+            .finished()
+            .map_or_else(|| "none".to_owned(), |end| end.reason.to_string())),
+    }
 }
 
 impl World {

@@ -34,10 +34,6 @@ impl Admission {
         }
     }
 
-    pub(crate) fn capacity(&self) -> Resources {
-        self.capacity
-    }
-
     pub(crate) fn push(&mut self, uid: Uid, request: Resources) {
         self.queue.push_back((uid, request));
     }

@@ -154,7 +154,6 @@ impl Node {
             started: now,
             since,
             hears,
-            slots,
         });
         (container.startup, container.readiness, container.liveness) = Default::default();
         if !slot.init {

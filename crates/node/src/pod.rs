@@ -97,8 +97,6 @@ pub(crate) struct Run {
     pub(crate) since: Instant,
     /// It hears signals.
     pub(crate) hears: bool,
-    /// Slots of the pool that it takes.
-    pub(crate) slots: u32,
 }
 
 impl PodRun {

@@ -11,12 +11,12 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::CpuMeter;
+use crate::clock::{CpuMeter, now};
 use crate::ticker::Ticker;
 use crate::{Exit, Exits, KillReason, Outcome, Signal, Usage};
 
@@ -55,6 +55,8 @@ pub(crate) struct Cell {
     shared: Arc<Shared>,
     exits: Arc<dyn Exits>,
     token: u64,
+    /// Its place among the live.
+    place: AtomicUsize,
 }
 
 impl Cell {
@@ -181,7 +183,7 @@ impl Cell {
         }
         end.usage.cpu = Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed) as u64);
         self.state.store(DONE, Ordering::Release);
-        self.shared.live.fetch_sub(1, Ordering::AcqRel);
+        lock(&self.shared.live).remove(self.place.load(Ordering::Relaxed));
         self.exits.exited(self.token, end);
     }
 
@@ -240,8 +242,40 @@ pub(crate) struct Shared {
     /// Cells in the queues.
     waiting: AtomicU32,
     /// Guests that have not ended.
-    live: AtomicUsize,
+    live: Mutex<Live>,
     ticker: Arc<Ticker>,
+}
+
+/// The guests that have not ended, so that none outlives the executor.
+#[derive(Default)]
+struct Live {
+    cells: Vec<Option<Weak<Cell>>>,
+    free: Vec<usize>,
+}
+
+impl Live {
+    fn insert(&mut self, cell: Weak<Cell>) -> usize {
+        match self.free.pop() {
+            Some(place) => {
+                self.cells[place] = Some(cell);
+                place
+            }
+            None => {
+                self.cells.push(Some(cell));
+                self.cells.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        if self.cells[place].take().is_some() {
+            self.free.push(place);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.cells.len() - self.free.len()
+    }
 }
 
 impl Shared {
@@ -327,7 +361,7 @@ impl Executor {
             queues: Mutex::default(),
             available: Condvar::new(),
             waiting: AtomicU32::new(0),
-            live: AtomicUsize::new(0),
+            live: Mutex::default(),
             ticker,
         });
         let threads = (0..threads)
@@ -357,36 +391,53 @@ impl Executor {
             shared: Arc::clone(&self.shared),
             exits,
             token,
+            place: AtomicUsize::new(0),
         })
     }
 
     pub(crate) fn submit(&self, cell: &Arc<Cell>, future: GuestFuture) {
-        self.shared.live.fetch_add(1, Ordering::AcqRel);
+        let place = lock(&self.shared.live).insert(Arc::downgrade(cell));
+        cell.place.store(place, Ordering::Relaxed);
         *lock(&cell.future) = Some(future);
         Cell::schedule(cell, false);
     }
 
     /// Guests that have not ended.
     pub(crate) fn live(&self) -> usize {
-        self.shared.live.load(Ordering::Acquire)
+        lock(&self.shared.live).len()
     }
 }
 
+/// How long guests get to end when the executor is dropped: far more than any
+/// needs, unless it is stuck in a host function that blocks its thread.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl Drop for Executor {
-    /// Stops the threads. Guests that are still there are dropped where they
-    /// stand; a guest that computes is ended by its next epoch check.
+    /// Kills the guests that are still there and waits for their end. A thread
+    /// that a host function blocks is left behind after a while.
     fn drop(&mut self) {
-        let mut queues = lock(&self.shared.queues);
-        queues.stop = true;
-        let left: Vec<_> = queues.urgent.drain(..).collect();
-        let more: Vec<_> = queues.ready.drain(..).collect();
-        drop(queues);
+        let cells: Vec<_> = lock(&self.shared.live)
+            .cells
+            .iter()
+            .flatten()
+            .cloned()
+            .collect();
+        for cell in cells.iter().filter_map(Weak::upgrade) {
+            Cell::kill(&cell, KillReason::Requested);
+        }
+        let until = now() + PATIENCE;
+        while self.live() > 0 && now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let stuck = self.live() > 0;
+        lock(&self.shared.queues).stop = true;
         self.shared.available.notify_all();
         for thread in self.threads.drain(..) {
-            // A panic of a guest thread was caught where it happened.
-            let _ = thread.join();
+            if !stuck {
+                // A panic of a guest was caught where it happened.
+                let _ = thread.join();
+            }
         }
-        drop((left, more));
         if let Some(io) = self.io.take() {
             io.shutdown_background();
         }

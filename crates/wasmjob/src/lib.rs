@@ -1,1 +1,54 @@
-//! placeholder
+//! Kubernetes Jobs as sandboxed WebAssembly, inside your program.
+//!
+//! A [`Host`] keeps Jobs, decides which pods should exist, and runs every pod as
+//! a WASI instance under hard limits: memory, deadline, fuel. Its guests see
+//! nothing that their manifest does not give them. Retries, parallelism,
+//! deadlines, back-off and results are those of `batch/v1`.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = wasmjob::Host::builder()
+//!     .module("greeter", wat::parse_str("(module (func (export \"_start\")))")?)
+//!     .build()?;
+//! let jobs = host.apply_yaml(
+//!     "greeting.yaml",
+//!     "{apiVersion: batch/v1, kind: Job, metadata: {name: greeting}, spec: {completions: 3, \
+//!      template: {spec: {restartPolicy: Never, containers: [{name: greet, image: greeter}]}}}}",
+//! )?;
+//! let result = jobs[0].wait_blocking()?;
+//! assert!(result.is_complete());
+//! assert_eq!(result.status.succeeded, 3);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The host has threads of its own and needs no async runtime; from within one,
+//! [`JobHandle::wait`] is the same without blocking. Dropping the host ends
+//! everything that it started. It installs no signal handlers but those that
+//! Wasmtime needs for traps, and keeps nothing global.
+//!
+//! This room wires the others, and owns clock and randomness. It knows neither
+//! arguments nor terminals, and speaks no HTTP.
+
+mod builder;
+mod clock;
+mod core;
+mod error;
+mod handle;
+mod host;
+mod job;
+mod random;
+mod result;
+
+pub use builder::HostBuilder;
+pub use error::{ApplyError, BuildError, EditError, HostGone};
+pub use handle::{JobHandle, PodHandle};
+pub use host::{Host, Taken};
+pub use result::{ContainerResult, JobResult, PodResult};
+
+pub use wasmjob_api as api;
+pub use wasmjob_api::k8s_openapi;
+pub use wasmjob_image::{Alias, Compiler, WorkerLimits, serve_compile};
+pub use wasmjob_node::{LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, Resources};
+pub use wasmjob_sandbox::{ComponentLinker, CoreLinker, Guest, Limits, LinkError, Stream};
+pub use wasmjob_store::{Change, EventRecord, Expired, Key, Kind, Object, Store, Stored, Watch};

@@ -1,0 +1,264 @@
+//! Configuring a host.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
+use wasmjob_node::{Clock, HostPathPolicy, LogLimits, Node, NodeConfig, NodeParts, Resources};
+use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
+use wasmjob_store::Store;
+
+use crate::clock::SteadyClock;
+use crate::core::{Core, Mailbox};
+use crate::host::Threads;
+use crate::random::Random;
+use crate::{BuildError, Host};
+
+/// Configures a [`Host`]. Everything has a default that suits a small device.
+pub struct HostBuilder {
+    images: ImagesBuilder,
+    engine: EngineBuilder,
+    limits: Limits,
+    threads: Option<NonZeroUsize>,
+    capacity: Option<Resources>,
+    scratch: Option<PathBuf>,
+    host_paths: HostPathPolicy,
+    logs: LogLimits,
+    seed: Option<u64>,
+    node_name: String,
+}
+
+impl Default for HostBuilder {
+    fn default() -> Self {
+        Self {
+            images: Images::builder(),
+            engine: Engine::builder(),
+            limits: Limits::default(),
+            threads: None,
+            capacity: None,
+            scratch: None,
+            host_paths: HostPathPolicy::default(),
+            logs: LogLimits::default(),
+            seed: None,
+            node_name: "wasmjob".to_owned(),
+        }
+    }
+}
+
+impl HostBuilder {
+    /// Gives the module `bytes` the image name `name`.
+    #[must_use]
+    pub fn module(mut self, name: &str, bytes: impl Into<Arc<[u8]>>) -> Self {
+        self.images = self.images.bytes(name, bytes);
+        self
+    }
+
+    /// Lets an image's name stand for a module in a file.
+    #[must_use]
+    pub fn alias(mut self, alias: Alias) -> Self {
+        self.images = self.images.alias(alias);
+        self
+    }
+
+    /// Keeps compiled modules in `dir`, from one process to the next.
+    #[must_use]
+    pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.images = self.images.cache_dir(dir.into());
+        self
+    }
+
+    /// Chooses how modules that may be expensive to compile are compiled. By
+    /// default they are refused: a crate has no program of its own that it could
+    /// let die of a hostile module.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.images = self.images.compiler(compiler);
+        self
+    }
+
+    /// Offers functions to core modules. They run under the guest's deadline:
+    /// an async one is dropped when the guest is killed; one that blocks its
+    /// thread cannot be, and should ask [`crate::Guest::must_stop`].
+    #[must_use]
+    pub fn core_functions(
+        mut self,
+        define: impl Fn(&mut CoreLinker) -> Result<(), LinkError> + Send + Sync + 'static,
+    ) -> Self {
+        self.engine = self.engine.core_functions(define);
+        self
+    }
+
+    /// Offers interfaces to components; see [`HostBuilder::core_functions`].
+    #[must_use]
+    pub fn component_interfaces(
+        mut self,
+        define: impl Fn(&mut ComponentLinker) -> Result<(), LinkError> + Send + Sync + 'static,
+    ) -> Self {
+        self.engine = self.engine.component_interfaces(define);
+        self
+    }
+
+    /// Sets what guests may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the number of threads that run guests; by default one per processor.
+    #[must_use]
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Sets what pods' requests are admitted against; by default all processors
+    /// and 80 % of the memory.
+    #[must_use]
+    pub fn capacity(mut self, capacity: Resources) -> Self {
+        self.capacity = Some(capacity);
+        self
+    }
+
+    /// Sets where emptyDirs stand; by default in a directory of this host's own
+    /// below the system's temporary directory, which goes with the host.
+    #[must_use]
+    pub fn scratch_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(dir.into());
+        self
+    }
+
+    /// Lets pods have hostPath volumes below `dir`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a directory.
+    pub fn allow_host_path(mut self, dir: &Path) -> std::io::Result<Self> {
+        self.host_paths.allow(dir)?;
+        Ok(self)
+    }
+
+    /// Sets how much of the logs is kept.
+    #[must_use]
+    pub fn logs(mut self, logs: LogLimits) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// Makes UIDs and generated names repeatable.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the node's name, which pods see as `spec.nodeName`.
+    #[must_use]
+    pub fn node_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.node_name);
+        self
+    }
+
+    /// Starts the host.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses threads, address space or the scratch directory.
+    pub fn build(self) -> Result<Host, BuildError> {
+        let mut random = Random::new(self.seed);
+        let scratch = Scratch::make(self.scratch, &mut random)?;
+        let mut engine = self.engine.limits(self.limits.clone());
+        if let Some(threads) = self.threads {
+            engine = engine.threads(threads);
+        }
+        let engine = engine.build()?;
+        let images = Arc::new(self.images.build(engine.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
+        let mailbox = Arc::new(Mailbox::default());
+        let capacity = self
+            .capacity
+            .unwrap_or_else(|| machine(engine.capacity().guests));
+        let waker = Arc::clone(&mailbox);
+        let config = NodeConfig {
+            name: Arc::from(self.node_name),
+            capacity,
+            // A container without a limit must still fit beside another one.
+            default_memory_bytes: self.limits.memory_bytes.min(capacity.memory_bytes / 2),
+            scratch: scratch.dir.clone(),
+            host_paths: self.host_paths,
+            logs: self.logs,
+        };
+        let parts = NodeParts {
+            engine,
+            images: Arc::clone(&images),
+            clock: Arc::clone(&clock),
+            wake: Arc::new(move || waker.wake()),
+        };
+        let node = Node::new(config, parts).map_err(BuildError::Thread)?;
+        let (store, logs) = (Store::new(), node.logs().clone());
+        let core = Core::new(store.clone(), node, clock, random, Arc::clone(&mailbox));
+        let thread = std::thread::Builder::new()
+            .name("wasmjob-host".to_owned())
+            .spawn(move || core.run())
+            .map_err(BuildError::Thread)?;
+        Ok(Host::new(
+            Threads {
+                mailbox,
+                thread: Some(thread),
+                _scratch: scratch,
+            },
+            store,
+            logs,
+            images,
+        ))
+    }
+}
+
+/// What this machine has: its processors, and 80 % of its memory.
+fn machine(guests: u32) -> Resources {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
+    let info = rustix::system::sysinfo();
+    // The fields' widths differ between systems.
+    let total = u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit));
+    Resources {
+        cpu_milli: cores.saturating_mul(1000),
+        memory_bytes: total / 5 * 4,
+        // A quarter of the pool's slots stays free for probes and sidecars.
+        pods: (guests / 4).saturating_mul(3).max(1),
+    }
+}
+
+/// The directory of emptyDirs; one that we made goes with us.
+pub(crate) struct Scratch {
+    dir: PathBuf,
+    own: bool,
+}
+
+impl Scratch {
+    fn make(dir: Option<PathBuf>, random: &mut Random) -> Result<Self, BuildError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let own = dir.is_none();
+        let dir =
+            dir.unwrap_or_else(|| std::env::temp_dir().join(format!("wasmjob-{}", random.uid())));
+        // A directory of our own must be new, so that nobody has prepared it.
+        let made = std::fs::DirBuilder::new()
+            .recursive(!own)
+            .mode(0o700)
+            .create(&dir);
+        match made {
+            Ok(()) => Ok(Self { dir, own }),
+            Err(source) => Err(BuildError::Scratch { dir, source }),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.own
+            && let Err(error) = std::fs::remove_dir_all(&self.dir)
+        {
+            tracing::warn!(dir = %self.dir.display(), %error, "failed to remove the scratch directory");
+        }
+    }
+}

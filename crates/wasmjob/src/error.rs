@@ -1,0 +1,68 @@
+//! What may go wrong at the host's surface.
+
+use wasmjob_api::manifest::Problems;
+
+/// Why a host could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The WebAssembly engine could not be set up.
+    #[error(transparent)]
+    Engine(#[from] wasmjob_sandbox::EngineError),
+    /// The directory for pods' scratch space could not be made.
+    #[error("failed to make the scratch directory {dir}")]
+    Scratch {
+        /// The directory.
+        dir: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A thread could not be started.
+    #[error("failed to start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why objects were not taken on. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The manifest is not valid: everything that is wrong with it.
+    #[error("{0}")]
+    Manifest(#[from] Problems),
+    /// An object is not valid, in Kubernetes' words.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is one of that name already.
+    #[error("{kind} {name:?} already exists in namespace {namespace:?}")]
+    AlreadyExists {
+        /// Its kind.
+        kind: &'static str,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A kind that needs something else.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The host is gone.
+    #[error(transparent)]
+    Gone(#[from] HostGone),
+}
+
+/// Why an edit was refused. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// The Job would not be valid, or something immutable would change.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such Job (any more).
+    #[error("the Job is gone")]
+    NotFound,
+    /// The host is gone.
+    #[error(transparent)]
+    Gone(#[from] HostGone),
+}
+
+/// The host was dropped, or the object was deleted before it ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the host was stopped, or the Job was deleted before it ended")]
+pub struct HostGone;

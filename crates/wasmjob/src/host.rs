@@ -1,0 +1,225 @@
+//! The host: what an application holds.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+use wasmjob_api::manifest::{self, Manifest, Source};
+use wasmjob_image::{ImageError, Images};
+use wasmjob_node::{LogFeed, Logs};
+use wasmjob_store::{Kind, Store, Watch};
+
+use crate::builder::Scratch;
+use crate::core::{Applied, Command, Mailbox, New};
+use crate::{ApplyError, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi};
+
+/// Keeps Jobs and runs their pods. Dropping it ends all that it started.
+pub struct Host {
+    threads: Threads,
+    store: Store,
+    logs: Logs,
+    images: Arc<Images>,
+}
+
+/// The host's thread and what must outlive it.
+pub(crate) struct Threads {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) thread: Option<JoinHandle<()>>,
+    pub(crate) _scratch: Scratch,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.mailbox.send(Command::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the host's thread panicked");
+        }
+    }
+}
+
+/// What was taken on from a manifest.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// Its Jobs, in its order.
+    pub jobs: Vec<JobHandle>,
+    /// Its bare Pods, in its order.
+    pub pods: Vec<PodHandle>,
+}
+
+impl Host {
+    /// Starts to configure a host.
+    #[must_use]
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    pub(crate) fn new(threads: Threads, store: Store, logs: Logs, images: Arc<Images>) -> Self {
+        Self {
+            threads,
+            store,
+            logs,
+            images,
+        }
+    }
+
+    /// Takes on the Jobs of a manifest, given as text. `name` is what messages
+    /// call it; relative references to modules are relative to its directory.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it; then nothing was taken on.
+    pub fn apply_yaml(&self, name: &str, text: &str) -> Result<Vec<JobHandle>, ApplyError> {
+        let manifest = manifest::read(&Source {
+            name,
+            bytes: text.as_bytes(),
+        })?;
+        Ok(self.apply(manifest)?.jobs)
+    }
+
+    /// Takes on what a manifest holds.
+    ///
+    /// # Errors
+    ///
+    /// When it holds a CronJob, which needs a daemon, or an object whose name is
+    /// taken; then nothing was taken on.
+    pub fn apply(&self, manifest: Manifest) -> Result<Taken, ApplyError> {
+        let new: Vec<New> = manifest
+            .objects
+            .into_iter()
+            .map(new)
+            .collect::<Result<_, _>>()?;
+        self.take_on(new)
+    }
+
+    /// Takes on a Job that was built in code. Relative references to modules
+    /// are relative to the working directory.
+    ///
+    /// # Errors
+    ///
+    /// When it is not valid or its name is taken.
+    pub fn submit(
+        &self,
+        mut job: k8s_openapi::api::batch::v1::Job,
+    ) -> Result<JobHandle, ApplyError> {
+        wasmjob_api::defaults::job(&mut job);
+        let taken = self.take_on(vec![New::Job(Box::new(job), Arc::from(Path::new(".")))])?;
+        taken
+            .jobs
+            .into_iter()
+            .next()
+            .ok_or(ApplyError::Gone(HostGone))
+    }
+
+    fn take_on(&self, new: Vec<New>) -> Result<Taken, ApplyError> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.mailbox.send(Command::Apply(new, reply));
+        let applied = block_on(answer).map_err(|_| HostGone)??;
+        let mut taken = Taken::default();
+        for Applied {
+            key,
+            namespace,
+            name,
+        } in applied
+        {
+            let (mailbox, store) = (Arc::clone(&self.threads.mailbox), self.store.clone());
+            let logs = self.logs.clone();
+            match key.kind {
+                Kind::Job => {
+                    taken.jobs.push(JobHandle {
+                        uid: key.uid,
+                        namespace,
+                        name,
+                        mailbox,
+                        store,
+                        logs,
+                    });
+                }
+                _ => taken.pods.push(PodHandle {
+                    uid: key.uid,
+                    namespace,
+                    name,
+                    mailbox,
+                }),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Loads and compiles the module that an image's name stands for, as running
+    /// it would, so that it is there when it is needed. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be found, read, compiled or linked.
+    pub fn preload(&self, image: &str, base: &Path) -> Result<(), ImageError> {
+        self.images.get(image, base, false, "").map(|_| ())
+    }
+
+    /// The objects, to read and to watch.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Watches all changes from now on.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.store.watch(self.store.revision())
+    }
+
+    /// Follows the output of all pods from now on. There is one such feed.
+    #[must_use]
+    pub fn follow_logs(&self) -> LogFeed {
+        self.logs.feed()
+    }
+
+    /// The logs of a pod, as far as they are kept: one for each run of a container.
+    #[must_use]
+    pub fn logs(&self, pod: wasmjob_api::Uid) -> Vec<Arc<LogBuffer>> {
+        self.logs.of(pod)
+    }
+}
+
+/// Waits for an answer of the host's thread, also on a thread of an async
+/// runtime: the answer never waits for anything but the host's current turn.
+pub(crate) fn block_on<T>(
+    mut answer: oneshot::Receiver<T>,
+) -> Result<T, oneshot::error::RecvError> {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Wake, Waker};
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match Pin::new(&mut answer).poll(&mut context) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+fn new(loaded: manifest::Loaded) -> Result<New, ApplyError> {
+    let dir = Path::new(&loaded.file)
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty());
+    let base: Arc<Path> = Arc::from(dir.unwrap_or_else(|| Path::new(".")));
+    match loaded.object {
+        manifest::Object::Job(job) => Ok(New::Job(job, base)),
+        manifest::Object::Pod(pod) => Ok(New::Pod(pod, base)),
+        manifest::Object::CronJob(cron_job) => Err(ApplyError::Unsupported(format!(
+            "{}:{}: CronJob {:?} needs a schedule's time to pass: run its template once now, or keep a daemon",
+            loaded.file,
+            loaded.at,
+            cron_job.metadata.name.unwrap_or_default(),
+        ))),
+    }
+}

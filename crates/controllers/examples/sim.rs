@@ -2,14 +2,13 @@
 //!
 //! Prints the rate, how the Jobs ended, and the first seeds that break an invariant.
 
-#[path = "../tests/sim/journal.rs"]
-mod journal;
-#[path = "../tests/sim/rng.rs"]
-mod rng;
-#[path = "../tests/sim/scenario.rs"]
-mod scenario;
-#[path = "../tests/sim/world.rs"]
-mod world;
+#[path = "../tests/sim"]
+mod sim {
+    mod journal;
+    mod rng;
+    mod scenario;
+    pub(crate) mod world;
+}
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
     let mut failed = 0_u64;
     let mut ends = BTreeMap::<String, u64>::new();
     for seed in first..first + count {
-        match world::run(seed) {
+        match sim::world::run(seed) {
             Ok(end) => *ends.entry(end).or_default() += 1,
             Err(error) => {
                 failed += 1;

@@ -17,10 +17,10 @@
 set -euo pipefail
 
 suite=trixie
-rustc_version=1.85.0
+rustc_version=1.85.1
 lld=lld-19
 zig_version=0.17.0
-component_ld_version=0.5.27
+component_ld_version=0.5.31
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 examples=$root/wasm-examples

@@ -1,1 +1,40 @@
-fn main() {}
+//! The binary `wasmjob`: arguments, progress, tables, exit codes.
+//!
+//! Only this room prints, and only it knows arguments, terminals and signals.
+//! What it runs, it runs through the crate `wasmjob`, as any application would.
+//! [`run`] is the command most people meet first; its modules are the steps of
+//! one run: the sources, the follow-up of what happens, the report at the end.
+
+mod args;
+mod check;
+mod config;
+mod exit;
+mod files;
+mod report;
+mod run;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    if let Some(code) = worker::serve_if_asked() {
+        return code;
+    }
+    let args = Args::parse();
+    args.init_diagnostics();
+    let exit = match args.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Completions { shell } => args::print_completions(shell),
+    };
+    let exit = exit.unwrap_or_else(|error| {
+        exit::say(format_args!("error: {error:#}"));
+        Exit::Host
+    });
+    exit.into()
+}

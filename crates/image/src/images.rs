@@ -143,6 +143,24 @@ impl Images {
         )))
     }
 
+    /// Whether the image `reference` of a manifest in the directory `base` is
+    /// there, without loading it.
+    ///
+    /// # Errors
+    ///
+    /// When it names nothing that is known here, or no regular file.
+    pub fn locate(&self, reference: &str, base: &Path) -> Result<(), ImageError> {
+        let Source::File(path) = self.resolve(reference, base)? else {
+            return Ok(());
+        };
+        let unreadable = |error: std::io::Error| unreadable(&path, &error);
+        let metadata = std::fs::metadata(&path).map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+        }
+        std::fs::File::open(&path).map(|_| ()).map_err(unreadable)
+    }
+
     /// The image `reference` of a manifest in the directory `base`. `mentions`
     /// is a text to look for in the module's bytes.
     ///
@@ -195,9 +213,7 @@ impl Images {
         let real = path.canonicalize();
         let read =
             real.and_then(|real| read_regular(&real, self.engine.limits().module_bytes as u64));
-        let bytes = read.map_err(|error| {
-            ImageError::Pull(format!("failed to read module {}: {error}", path.display()))
-        })?;
+        let bytes = read.map_err(|error| unreadable(path, &error))?;
         let name = path
             .file_name()
             .map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
@@ -248,4 +264,8 @@ impl Images {
         let module = unsafe { Module::from_compiled(&self.engine, kind, code, metered) };
         module.map_err(|error| format!("cannot be run: {error}"))
     }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> ImageError {
+    ImageError::Pull(format!("failed to read module {}: {error}", path.display()))
 }

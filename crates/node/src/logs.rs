@@ -90,6 +90,8 @@ pub struct LogBuffer {
     pub pod_name: Arc<str>,
     /// The container's name.
     pub container: Arc<str>,
+    /// It is the pod's only container.
+    pub only_container: bool,
     /// How often the container had been restarted before this run.
     pub restarts: u32,
     kept: Mutex<Kept>,
@@ -275,11 +277,14 @@ impl Logs {
         container: &Arc<str>,
         restarts: u32,
     ) -> Arc<LogBuffer> {
+        let spec = &pod.template.spec;
         let buffer = Arc::new(LogBuffer {
             pod: pod.uid,
             namespace: Arc::clone(&pod.namespace),
             pod_name: Arc::clone(&pod.name),
             container: Arc::clone(container),
+            only_container: spec.containers.len() == 1
+                && spec.init_containers.as_ref().is_none_or(Vec::is_empty),
             restarts,
             kept: Mutex::default(),
             queued: AtomicBool::new(false),
@@ -347,6 +352,17 @@ impl LogFeed {
             buffer.queued.store(false, Ordering::Release);
         }
         fresh
+    }
+
+    /// Waits until some log has news; [`LogFeed::try_next`] gives them.
+    pub async fn ready(&self) {
+        loop {
+            let news = self.shared.news.notified();
+            if !lock(&self.shared.fresh).is_empty() {
+                return;
+            }
+            news.await;
+        }
     }
 
     /// Waits for news.

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use wasmparser::{Encoding, Parser, Payload};
 
+use crate::trap::printable;
 use crate::{Engine, Limits, ModuleKind};
 
 /// What compiling a module may cost.
@@ -88,7 +89,7 @@ pub fn scan(bytes: &[u8], limits: &Limits) -> Result<CompileCost, CompileError> 
     };
     let mut first = true;
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|error| CompileError::Invalid(error.to_string()))?;
+        let payload = payload.map_err(|error| CompileError::Invalid(printable(&error.to_string())))?;
         if let Payload::Version { encoding, .. } = &payload
             && first
         {
@@ -179,7 +180,7 @@ impl Scan<'_> {
             start,
         )?;
         let invalid =
-            |error: wasmparser::BinaryReaderError| CompileError::Invalid(error.to_string());
+            |error: wasmparser::BinaryReaderError| CompileError::Invalid(printable(&error.to_string()));
         let mut locals = 0u64;
         for group in body.get_locals_reader().map_err(invalid)? {
             locals = locals.saturating_add(u64::from(group.map_err(invalid)?.0));
@@ -231,7 +232,7 @@ impl Engine {
             ModuleKind::Core => realm.engine.precompile_module(bytes),
             ModuleKind::Component => realm.engine.precompile_component(bytes),
         };
-        code.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+        code.map_err(|error| CompileError::Invalid(printable(&format!("{error:#}"))))
     }
 
     /// What compiled code depends on besides the module: the compiler's version,

@@ -12,6 +12,9 @@ use crate::executor::Executor;
 use crate::ticker::{Ticker, TickerThread};
 use crate::{ComponentLinker, CoreLinker, Exits, Limits, LinkError, RunHandle, Task, link, run};
 
+/// The version of Wasmtime that this is built with.
+pub const ENGINE_VERSION: &str = "48.0.8";
+
 type CoreHook = Box<dyn Fn(&mut CoreLinker) -> Result<(), LinkError> + Send + Sync>;
 type ComponentHook = Box<dyn Fn(&mut ComponentLinker) -> Result<(), LinkError> + Send + Sync>;
 
@@ -212,12 +215,15 @@ impl Engine {
     /// Starts `task`. Its end arrives at `exits` with `token`, always, once.
     pub fn start(&self, task: Task, exits: Arc<dyn Exits>, token: u64) -> RunHandle {
         let cell = self.0.executor.cell(exits, token);
-        if let Some(deadline) = task.deadline {
-            self.0.ticker.kill_at(deadline, &cell);
-        }
+        let deadline = task.deadline;
         let limits = self.limits();
         let future = run::run(task, Arc::clone(&cell), limits.clone());
         self.0.executor.submit(&cell, Box::pin(future));
+        // After it was submitted: a deadline that has passed kills at once, and
+        // what is killed must be there to end.
+        if let Some(deadline) = deadline {
+            self.0.ticker.kill_at(deadline, &cell);
+        }
         RunHandle { cell }
     }
 
@@ -286,7 +292,8 @@ fn pool(limits: &Limits, guests: u32) -> PoolingAllocationConfig {
     let tables = u32::try_from(limits.tables).unwrap_or(u32::MAX);
     let instances = u32::try_from(limits.instances).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(guests.saturating_mul(4))
+    // Core instances are only counted, so every guest may have all it is allowed.
+    pool.total_core_instances(guests.saturating_mul(instances))
         .total_component_instances(guests)
         .total_memories(guests)
         .total_tables(guests.saturating_mul(2))
@@ -299,7 +306,7 @@ fn pool(limits: &Limits, guests: u32) -> PoolingAllocationConfig {
         .max_memories_per_component(memories)
         .max_tables_per_component(tables)
         .max_memories_per_module(1)
-        .max_tables_per_module(4)
+        .max_tables_per_module(tables)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(32 << 10)
@@ -346,4 +353,21 @@ fn operator_cost() -> OperatorCost {
     let mut cost = OperatorCost::default();
     cost.variable.memory_grow_per_page = 200;
     cost
+}
+
+#[cfg(test)]
+mod tests {
+    /// The crate does not say its version itself.
+    #[test]
+    fn the_engines_version_is_that_of_the_lock_file() {
+        let lock = include_str!("../../../Cargo.lock");
+        let entry = format!(
+            "name = \"wasmtime\"\nversion = \"{}\"\n",
+            super::ENGINE_VERSION
+        );
+        assert!(
+            lock.contains(&entry),
+            "Cargo.lock has another version of wasmtime"
+        );
+    }
 }

@@ -183,8 +183,18 @@ impl Cell {
         }
         end.usage.cpu = Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed) as u64);
         self.state.store(DONE, Ordering::Release);
+        // A guest that ended in its sleep left its waker, which holds this cell.
+        drop(lock(&self.signal_waker).take());
         lock(&self.shared.live).remove(self.place.load(Ordering::Relaxed));
-        self.exits.exited(self.token, end);
+        // A caller's panic must not take a guest thread with it.
+        let told = catch_unwind(AssertUnwindSafe(|| self.exits.exited(self.token, end)));
+        if let Err(panic) = told {
+            tracing::error!(
+                token = self.token,
+                panic = panic_text(&*panic),
+                "the taker of a guest's end panicked"
+            );
+        }
     }
 
     fn charge(&self, meter: &mut CpuMeter) {
@@ -364,19 +374,21 @@ impl Executor {
             live: Mutex::default(),
             ticker,
         });
-        let threads = (0..threads)
-            .map(|n| {
-                let (shared, io) = (Arc::clone(&shared), io.handle().clone());
-                std::thread::Builder::new()
-                    .name(format!("wasmjob-guest-{n}"))
-                    .spawn(move || serve(&shared, &io))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+        let handle = io.handle().clone();
+        // Made before its threads: if one cannot be started, the others are stopped.
+        let mut executor = Self {
             shared,
-            threads,
+            threads: Vec::with_capacity(threads),
             io: Some(io),
-        })
+        };
+        for n in 0..threads {
+            let (shared, io) = (Arc::clone(&executor.shared), handle.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("wasmjob-guest-{n}"))
+                .spawn(move || serve(&shared, &io))?;
+            executor.threads.push(thread);
+        }
+        Ok(executor)
     }
 
     /// Makes a cell for a guest, which runs when [`Self::submit`] gives it its future.
@@ -433,7 +445,10 @@ impl Drop for Executor {
         lock(&self.shared.queues).stop = true;
         self.shared.available.notify_all();
         for thread in self.threads.drain(..) {
-            if !stuck {
+            // The last engine may be dropped by a guest's own data, on a guest
+            // thread: that one ends by itself.
+            let own = thread.thread().id() == std::thread::current().id();
+            if !stuck && !own {
                 // A panic of a guest was caught where it happened.
                 let _ = thread.join();
             }

@@ -36,7 +36,7 @@ mod ticker;
 mod trap;
 
 pub use compile::{CompileCost, CompileError, scan};
-pub use engine::{Capacity, Engine, EngineBuilder, EngineError};
+pub use engine::{Capacity, ENGINE_VERSION, Engine, EngineBuilder, EngineError};
 pub use guest::Guest;
 pub use limits::Limits;
 pub use link::{ComponentLinker, CoreLinker, LinkError};

@@ -50,7 +50,7 @@ impl Module {
     /// When the module is invalid, imports what nobody offers, or has no entry point.
     pub fn new(engine: &Engine, bytes: &[u8], metered: bool) -> Result<Self, CompileError> {
         let cost = scan(bytes, engine.limits())?;
-        let invalid = |error: wasmtime::Error| CompileError::Invalid(format!("{error:#}"));
+        let invalid = |error: wasmtime::Error| CompileError::Invalid(printable(&format!("{error:#}")));
         let realm = engine
             .realm(metered)
             .map_err(|e| CompileError::Invalid(e.to_string()))?;
@@ -87,7 +87,7 @@ impl Module {
         code: &[u8],
         metered: bool,
     ) -> Result<Self, CompileError> {
-        let invalid = |error: wasmtime::Error| CompileError::Invalid(format!("{error:#}"));
+        let invalid = |error: wasmtime::Error| CompileError::Invalid(printable(&format!("{error:#}")));
         let realm = engine
             .realm(metered)
             .map_err(|e| CompileError::Invalid(e.to_string()))?;
@@ -117,7 +117,7 @@ impl Module {
             entry,
             metered,
             hears_signals,
-            slots: 1,
+            slots: slots(&module.resources_required()),
         })))
     }
 
@@ -148,10 +148,9 @@ impl Module {
             })?;
         let pre = CommandPre::new(pre)
             .map_err(|error| CompileError::Unlinkable(printable(&format!("{error:#}"))))?;
-        // What its instances take of the pool, in slots of one memory and two tables.
-        let slots = component.resources_required().map_or(1, |needs| {
-            needs.num_memories.max(needs.num_tables.div_ceil(2)).max(1)
-        });
+        let slots = component
+            .resources_required()
+            .map_or(1, |needs| slots(&needs));
         let entry = Entry::Component(pre);
         Ok(Self(Arc::new(Linked {
             entry,
@@ -168,7 +167,7 @@ impl Module {
         self.0.hears_signals
     }
 
-    /// Slots of [`crate::Capacity::guests`] that a run takes; 1 for a core module.
+    /// Slots of [`crate::Capacity::guests`] that a run takes: 1 for a usual core module.
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.0.slots
@@ -179,6 +178,11 @@ impl Module {
     pub fn metered(&self) -> bool {
         self.0.metered
     }
+}
+
+/// What instances take of the pool, in slots of one memory and two tables.
+fn slots(needs: &wasmtime::ResourcesRequired) -> u32 {
+    needs.num_memories.max(needs.num_tables.div_ceil(2)).max(1)
 }
 
 fn check_start(module: &wasmtime::Module) -> Result<(), CompileError> {

@@ -228,7 +228,10 @@ impl Drop for TickerThread {
             .unwrap_or_else(PoisonError::into_inner)
             .stop = true;
         self.ticker.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
+        // A kill may have dropped the last engine, on the ticker's own thread.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
             let _ = thread.join();
         }
     }

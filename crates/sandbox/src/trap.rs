@@ -66,7 +66,7 @@ fn describe(error: &wasmtime::Error, frames: usize) -> String {
     };
     for (n, frame) in backtrace.frames().iter().take(frames).enumerate() {
         let name = match frame.func_name() {
-            Some(name) => printable(&format!("{:#}", rustc_demangle::demangle(name))),
+            Some(name) => function_name(name),
             None => format!("<wasm function {}>", frame.func_index()),
         };
         let offset = frame.module_offset().unwrap_or(0);
@@ -78,6 +78,17 @@ fn describe(error: &wasmtime::Error, frames: usize) -> String {
         let _ = write!(text, "\n  … {left} more");
     }
     text
+}
+
+/// Bytes of a mangled name that are looked at: a name may be as long as a
+/// module, and this work is not interrupted at the guest's deadline.
+const MANGLED_BYTES_MAX: usize = 4 << 10;
+
+/// A function's name, demangled, on one line.
+fn function_name(mangled: &str) -> String {
+    let cut = mangled.floor_char_boundary(MANGLED_BYTES_MAX);
+    let name = format!("{:#}", rustc_demangle::demangle(&mangled[..cut]));
+    printable(&name).replace('\n', "\\n")
 }
 
 /// `text`, cut to a length that people read, control characters escaped: names
@@ -100,7 +111,18 @@ pub(crate) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{NAME_CHARS_MAX, function_name, printable};
+
+    #[test]
+    fn a_name_as_long_as_a_module_costs_nothing_and_forges_no_line() {
+        assert_eq!(function_name("f\n   1: 0x0 - g"), "f\\n   1: 0x0 - g");
+        let long = "é".repeat(10 << 20);
+        assert_eq!(function_name(&long).chars().count(), NAME_CHARS_MAX + 1);
+        assert_eq!(
+            function_name("_ZN4core3fmt5write17h0123456789abcdefE"),
+            "core::fmt::write"
+        );
+    }
 
     #[test]
     fn control_characters_are_escaped_and_long_names_cut() {

@@ -155,6 +155,18 @@ impl Store {
         self.0.lock().revision
     }
 
+    /// Waits until something after `revision` is committed.
+    pub async fn changed(&self, revision: u64) {
+        loop {
+            // Registered before the look, so that no commit falls in between.
+            let committed = self.0.committed.notified();
+            if self.revision() > revision {
+                return;
+            }
+            committed.await;
+        }
+    }
+
     /// One object.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Stored> {

@@ -22,6 +22,7 @@ pub struct HostBuilder {
     limits: Limits,
     threads: Option<NonZeroUsize>,
     capacity: Option<Resources>,
+    memory_bytes: Option<u64>,
     scratch: Option<PathBuf>,
     host_paths: HostPathPolicy,
     logs: LogLimits,
@@ -37,6 +38,7 @@ impl Default for HostBuilder {
             limits: Limits::default(),
             threads: None,
             capacity: None,
+            memory_bytes: None,
             scratch: None,
             host_paths: HostPathPolicy::default(),
             logs: LogLimits::default(),
@@ -121,6 +123,13 @@ impl HostBuilder {
         self
     }
 
+    /// Sets only the memory that pods' requests are admitted against, in bytes.
+    #[must_use]
+    pub fn memory(mut self, memory_bytes: u64) -> Self {
+        self.memory_bytes = Some(memory_bytes);
+        self
+    }
+
     /// Sets where emptyDirs stand; by default in a directory of this host's own
     /// below the system's temporary directory, which goes with the host.
     #[must_use]
@@ -176,9 +185,12 @@ impl HostBuilder {
         let images = Arc::new(self.images.build(engine.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
         let mailbox = Arc::new(Mailbox::default());
-        let capacity = self
+        let mut capacity = self
             .capacity
             .unwrap_or_else(|| machine(engine.capacity().guests));
+        if let Some(memory_bytes) = self.memory_bytes {
+            capacity.memory_bytes = memory_bytes;
+        }
         let waker = Arc::clone(&mailbox);
         let config = NodeConfig {
             name: Arc::from(self.node_name),

@@ -148,6 +148,16 @@ impl Host {
         Ok(taken)
     }
 
+    /// Finds the module that an image's name stands for, as running it would,
+    /// without loading it. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When nothing stands for it or its file cannot be read.
+    pub fn locate(&self, image: &str, base: &Path) -> Result<(), ImageError> {
+        self.images.locate(image, base)
+    }
+
     /// Loads and compiles the module that an image's name stands for, as running
     /// it would, so that it is there when it is needed. Blocks.
     ///

@@ -1,0 +1,235 @@
+//! The command line.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use wasmjob::Alias;
+
+use crate::exit::Exit;
+
+/// The version with the engine's.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "{} (wasmtime {}, batch/v1 of Kubernetes 1.36)",
+            env!("CARGO_PKG_VERSION"),
+            wasmjob::ENGINE_VERSION
+        )
+    });
+    &VERSION
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  wasmjob run job.yaml                      run every Job in job.yaml to its end
+  wasmjob run --now cronjob.yaml            run a CronJob's template once, now
+  wasmjob run --alias busybox=./sh.wasm -o junit tests/*.yaml > report.xml
+  cat job.yaml | wasmjob run -              read the manifest from standard input
+  wasmjob check manifests/                  validate, run nothing
+
+Exit codes of run:
+  0 every Job is Complete     1 some Job Failed        2 usage or manifest; nothing ran
+  3 the host failed         124 --timeout was reached  130, 143 interrupted, terminated";
+
+/// Runs Kubernetes Jobs as sandboxed WebAssembly: same YAML, no Kubernetes, no containers.
+#[derive(Debug, Parser)]
+#[command(name = "wasmjob", version = version(), after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Tell more about what wasmjob itself does, on standard error (-v, -vv, -vvv).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the Jobs and Pods of manifests to their end; the exit code is their result.
+    Run(Box<RunArgs>),
+    /// Validate manifests as `run` does, and run nothing.
+    Check(CheckArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Manifests (YAML or JSON), directories of them, or `-` for standard input.
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Run a CronJob's template once, now.
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Let the image NAME be the module REF, e.g. busybox=./busybox.wasm; repeatable.
+    /// NAME without a tag stands for every tag.
+    #[arg(long = "alias", value_name = "NAME=REF")]
+    pub(crate) aliases: Vec<Alias>,
+    /// Read defaults from FILE (TOML) instead of ~/.config/wasmjob/config.toml.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Let pods have hostPath volumes below DIR; repeatable. By default they may have none.
+    #[arg(long = "allow-host-path", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) host_paths: Vec<PathBuf>,
+    /// Stop everything after this time, e.g. 90s or 1h30m, and exit with 124.
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Stop everything as soon as one Job has Failed.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// What to print on standard output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: Output,
+    /// Whose logs to print [default: all with -o text, else none].
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) logs: Option<LogChoice>,
+    /// Print no progress and no summary; logs and errors only.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Whether to use colours and live progress.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+    /// Make generated names and UIDs repeatable.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Memory of a container that sets no limit, e.g. 64Mi [default: 256Mi].
+    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) default_memory: Option<u64>,
+    /// Memory that all pods together may ask for, e.g. 2Gi [default: 80 % of the machine's].
+    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Threads that run guests [default: one per processor].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// Keep compiled modules in DIR [default: ~/.cache/wasmjob].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Keep no compiled modules.
+    #[arg(long, conflicts_with = "cache_dir")]
+    pub(crate) no_cache: bool,
+}
+
+/// The arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Manifests (YAML or JSON), directories of them, or `-` for standard input.
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// A format of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Logs, progress and a summary for people.
+    Text,
+    /// The final objects as a List.
+    Json,
+    /// A JUnit report in which each pod or index is a case.
+    Junit,
+}
+
+/// Whose logs are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogChoice {
+    /// All, as they come.
+    All,
+    /// Those of failed pods, when they have failed.
+    Failed,
+    /// None.
+    None,
+}
+
+/// When to use what only a terminal understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl When {
+    /// Whether that is now, for a stream that is a terminal or not.
+    pub(crate) fn applies(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+impl Args {
+    /// Sends diagnostics to standard error: warnings, or more with `-v`.
+    pub(crate) fn init_diagnostics(&self) {
+        let level = ["warn", "info", "debug", "trace"][usize::from(self.verbose.min(3))];
+        // Only our own rooms: the engine's would drown them.
+        let filter = format!(
+            "error,wasmjob={level},wasmjob_image={level},wasmjob_node={level},wasmjob_sandbox={level}"
+        );
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .without_time()
+            .with_target(false)
+            .init();
+    }
+}
+
+/// Prints the completions for `shell`.
+pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
+    clap_complete::generate(
+        shell,
+        &mut Args::command(),
+        "wasmjob",
+        &mut std::io::stdout(),
+    );
+    Ok(Exit::Complete)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "expected a duration like 30s, 5m or 1h30m".to_owned())?;
+    Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let quantity: wasmjob::api::Quantity = text
+        .parse()
+        .map_err(|_| "expected a quantity like 64Mi or 1Gi".to_owned())?;
+    u64::try_from(quantity.units()).map_err(|_| "must not be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_and_quantities_are_read_as_people_write_them() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert!(duration("90").is_err() && duration("-1s").is_err() && duration("").is_err());
+        assert_eq!(bytes("64Mi"), Ok(64 << 20));
+        assert!(bytes("-1").is_err() && bytes("lots").is_err());
+    }
+}

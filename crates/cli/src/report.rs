@@ -1,0 +1,32 @@
+//! What is printed when a run is over.
+
+mod json;
+mod junit;
+mod summary;
+pub(crate) mod table;
+
+use std::io::{IsTerminal, Write};
+
+use wasmjob::Host;
+
+use crate::args::{Output, RunArgs};
+use crate::run::State;
+
+/// Prints the report that was asked for.
+pub(crate) fn print(state: &State, host: &Host, args: &RunArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Text if args.quiet => {}
+        Output::Text => {
+            // What people read goes where progress went, so that standard output
+            // is the guests' alone.
+            let mut err = std::io::stderr().lock();
+            let color = args.color.applies(std::io::stderr().is_terminal());
+            summary::print(state, host, color, &mut err)?;
+        }
+        Output::Json => json::print(state, &mut out)?,
+        Output::Junit => junit::print(state, host, &mut out)?,
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Logs as lines: prefixed, whole, and harmless to a terminal.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use wasmjob::api::Uid;
+use wasmjob::{LogBuffer, Stream};
+
+/// Bytes of a line that is shown in pieces (the CRI's figure).
+const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// Turns logs into lines.
+pub(crate) struct Printer {
+    places: HashMap<(Uid, Arc<str>, u32), Place>,
+    /// Escape what a terminal would obey.
+    escape: bool,
+}
+
+#[derive(Default)]
+struct Place {
+    next: u64,
+    /// A line that has not ended, of each stream.
+    partial: [Vec<u8>; 2],
+}
+
+/// A line, and where it goes.
+pub(crate) struct Line {
+    /// With prefix, without the line's end.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stream: Stream,
+}
+
+impl Printer {
+    pub(crate) fn new(escape: bool) -> Self {
+        Self {
+            places: HashMap::new(),
+            escape,
+        }
+    }
+
+    /// The lines that a log has had since it was last asked.
+    pub(crate) fn lines(&mut self, log: &LogBuffer) -> Vec<Line> {
+        let key = (log.pod, Arc::clone(&log.container), log.restarts);
+        let place = self.places.entry(key).or_default();
+        let read = log.read(place.next);
+        place.next = read.next;
+        let prefix = prefix(log);
+        let mut lines = Vec::new();
+        if read.lost > 0 {
+            let text = format!(
+                "{prefix}[wasmjob: {} bytes of output were not kept]",
+                read.lost
+            );
+            lines.push(Line {
+                bytes: text.into_bytes(),
+                stream: Stream::Stderr,
+            });
+        }
+        for chunk in &read.chunks {
+            let partial = &mut place.partial[usize::from(chunk.stream == Stream::Stderr)];
+            for &byte in &chunk.bytes {
+                if byte == b'\n' || partial.len() >= LINE_BYTES_MAX {
+                    lines.push(line(&prefix, partial, chunk.stream, self.escape));
+                    partial.clear();
+                }
+                if byte != b'\n' {
+                    partial.push(byte);
+                }
+            }
+        }
+        if read.ended {
+            for (n, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
+                let partial = std::mem::take(&mut place.partial[n]);
+                if !partial.is_empty() {
+                    lines.push(line(&prefix, &partial, stream, self.escape));
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// `[pod] `, or `[pod/container] ` where that is not clear.
+fn prefix(log: &LogBuffer) -> String {
+    if log.only_container {
+        format!("[{}] ", log.pod_name)
+    } else {
+        format!("[{}/{}] ", log.pod_name, log.container)
+    }
+}
+
+fn line(prefix: &str, bytes: &[u8], stream: Stream, escape: bool) -> Line {
+    let mut line = prefix.as_bytes().to_vec();
+    if escape {
+        line.extend(printable(bytes).into_bytes());
+    } else {
+        line.extend_from_slice(bytes);
+    }
+    Line {
+        bytes: line,
+        stream,
+    }
+}
+
+/// Text for a terminal: control characters and invalid UTF-8 are shown, not obeyed.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for c in String::from_utf8_lossy(bytes).chars() {
+        if c.is_control() && c != '\t' {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Writes lines to standard output or standard error, as they are.
+pub(crate) fn write(lines: &[Line], all_to_stderr: bool) {
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    for line in lines {
+        // Nobody can be told when this fails; a closed pipe is the reader's wish.
+        let _ = if all_to_stderr || line.stream == Stream::Stderr {
+            err.write_all(&line.bytes)
+                .and_then(|()| err.write_all(b"\n"))
+        } else {
+            out.write_all(&line.bytes)
+                .and_then(|()| out.write_all(b"\n"))
+        };
+    }
+    let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_terminal_is_given_nothing_to_obey() {
+        assert_eq!(
+            printable(b"a\x1b[2J\x07b\tc\r"),
+            "a\\u{1b}[2J\\u{7}b\tc\\u{d}"
+        );
+        assert_eq!(printable(b"\xff\xc3\xbc"), "\u{fffd}\u{fc}");
+    }
+}

@@ -1,0 +1,41 @@
+//! Signals: the first asks everything to end, the second ends it.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGINT and SIGTERM, as far as they could be listened to.
+pub(crate) struct Signals {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+}
+
+/// The numbers of the two signals (POSIX).
+const SIGINT: u8 = 2;
+const SIGTERM: u8 = 15;
+
+impl Signals {
+    pub(crate) fn listen() -> Self {
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    /// Waits for the next one; its number.
+    pub(crate) async fn next(&mut self) -> u8 {
+        tokio::select! {
+            () = recv(&mut self.interrupt) => SIGINT,
+            () = recv(&mut self.terminate) => SIGTERM,
+        }
+    }
+}
+
+async fn recv(signal: &mut Option<Signal>) {
+    let came = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if came.is_none() {
+        // It can never come.
+        std::future::pending().await
+    }
+}

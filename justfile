@@ -1,0 +1,31 @@
+# `just` lists what people run here.
+default:
+    @just --list
+
+# What CI runs.
+check:
+    .ci/run
+
+# The tests, as the README says.
+test:
+    cargo test --workspace
+
+# The tests, faster, with cargo-nextest.
+nextest:
+    cargo nextest run --workspace
+
+# Formatting.
+fmt:
+    cargo fmt --all
+
+# Figures against a bare Wasmtime loop.
+bench:
+    scripts/bench.sh
+
+# Seeds of the Job simulator.
+sim seeds="100000":
+    cargo run --release -p wasmjob-controllers --example sim -- {{seeds}}
+
+# Rebuilds the committed example modules.
+build-examples:
+    scripts/build-examples.sh

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Measures the engine against a bare Wasmtime loop, in one run on this machine.
+# Prints Markdown; BENCHMARKS.md holds what it printed here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo build --quiet --release --workspace --bins --example bench
+target=${CARGO_TARGET_DIR:-target}/release
+echo "$(uname -sr), $(nproc) processors, $(date -u +%F)"
+echo
+"$target/examples/bench" wasm-examples/hello/hello.wasm "$target/wasmjob"

@@ -4,8 +4,8 @@
 //! was cut off is counted, and a reader is told. A follower has a place in the
 //! log, not a queue: a slow one costs nothing and slows nobody down.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -88,6 +88,8 @@ pub struct LogBuffer {
     pub namespace: Arc<str>,
     /// The pod's name.
     pub pod_name: Arc<str>,
+    /// The Job that controls the pod, if one does.
+    pub job: Option<Uid>,
     /// The container's name.
     pub container: Arc<str>,
     /// It is the pod's only container.
@@ -95,8 +97,6 @@ pub struct LogBuffer {
     /// How often the container had been restarted before this run.
     pub restarts: u32,
     kept: Mutex<Kept>,
-    /// It stands in the feed's queue.
-    queued: AtomicBool,
     shared: Arc<Shared>,
 }
 
@@ -191,12 +191,13 @@ impl LogBuffer {
     }
 
     fn announce(self: &Arc<Self>) {
-        if !self.shared.followed.load(Ordering::Acquire) {
+        if self.shared.followers.load(Ordering::Acquire) == 0 {
             return;
         }
-        if !self.queued.swap(true, Ordering::AcqRel) {
-            lock(&self.shared.fresh).push(Arc::clone(self));
-            self.shared.news.notify_one();
+        for queue in lock(&self.shared.feeds).iter() {
+            if queue.job.is_none() || queue.job == self.job {
+                queue.push(self);
+            }
         }
     }
 }
@@ -216,11 +217,9 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// Bytes kept in all.
     total: AtomicUsize,
-    /// Somebody follows all logs.
-    followed: AtomicBool,
-    /// Logs with news for the follower.
-    fresh: Mutex<Vec<Arc<LogBuffer>>>,
-    news: Notify,
+    /// How many feeds there are: asked at every write, so not behind a lock.
+    followers: AtomicUsize,
+    feeds: Mutex<Vec<Arc<FeedQueue>>>,
     state: Mutex<State>,
 }
 
@@ -243,9 +242,8 @@ impl Logs {
             limits,
             clock,
             total: AtomicUsize::new(0),
-            followed: AtomicBool::new(false),
-            fresh: Mutex::default(),
-            news: Notify::new(),
+            followers: AtomicUsize::new(0),
+            feeds: Mutex::default(),
             state: Mutex::default(),
         }))
     }
@@ -261,12 +259,19 @@ impl Logs {
             .unwrap_or_default()
     }
 
-    /// Follows all logs from now on. There is one feed: a second call takes it over.
+    /// Follows the logs of all pods from now on, or of one Job's.
     #[must_use]
-    pub fn feed(&self) -> LogFeed {
-        self.0.followed.store(true, Ordering::Release);
+    pub fn feed(&self, job: Option<Uid>) -> LogFeed {
+        let queue = Arc::new(FeedQueue {
+            job,
+            fresh: Mutex::default(),
+            news: Notify::new(),
+        });
+        lock(&self.0.feeds).push(Arc::clone(&queue));
+        self.0.followers.fetch_add(1, Ordering::AcqRel);
         LogFeed {
             shared: Arc::clone(&self.0),
+            queue,
         }
     }
 
@@ -282,12 +287,12 @@ impl Logs {
             pod: pod.uid,
             namespace: Arc::clone(&pod.namespace),
             pod_name: Arc::clone(&pod.name),
+            job: pod.template.owner.as_ref().map(|job| job.uid),
             container: Arc::clone(container),
             only_container: spec.containers.len() == 1
                 && spec.init_containers.as_ref().is_none_or(Vec::is_empty),
             restarts,
             kept: Mutex::default(),
-            queued: AtomicBool::new(false),
             shared: Arc::clone(&self.0),
         });
         let mut state = lock(&self.0.state);
@@ -337,9 +342,36 @@ impl Logs {
     }
 }
 
+/// What one follower has not been told yet. It holds a log once, however much
+/// was written to it, so a slow follower costs no more than there are logs.
+struct FeedQueue {
+    job: Option<Uid>,
+    fresh: Mutex<Fresh>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Fresh {
+    logs: Vec<Arc<LogBuffer>>,
+    /// Addresses of `logs`.
+    known: HashSet<usize>,
+}
+
+impl FeedQueue {
+    fn push(&self, log: &Arc<LogBuffer>) {
+        let mut fresh = lock(&self.fresh);
+        if fresh.known.insert(Arc::as_ptr(log).addr()) {
+            fresh.logs.push(Arc::clone(log));
+            drop(fresh);
+            self.news.notify_one();
+        }
+    }
+}
+
 /// Tells which logs have news.
 pub struct LogFeed {
     shared: Arc<Shared>,
+    queue: Arc<FeedQueue>,
 }
 
 impl LogFeed {
@@ -347,40 +379,130 @@ impl LogFeed {
     /// place where you left off. Does not wait.
     #[must_use]
     pub fn try_next(&self) -> Vec<Arc<LogBuffer>> {
-        let fresh = std::mem::take(&mut *lock(&self.shared.fresh));
-        for buffer in &fresh {
-            buffer.queued.store(false, Ordering::Release);
-        }
-        fresh
+        std::mem::take(&mut *lock(&self.queue.fresh)).logs
     }
 
     /// Waits until some log has news; [`LogFeed::try_next`] gives them.
     pub async fn ready(&self) {
-        loop {
-            let news = self.shared.news.notified();
-            if !lock(&self.shared.fresh).is_empty() {
-                return;
-            }
-            news.await;
+        while lock(&self.queue.fresh).logs.is_empty() {
+            // A notification that came before we wait is kept.
+            self.queue.news.notified().await;
         }
     }
 
     /// Waits for news.
     pub async fn next(&self) -> Vec<Arc<LogBuffer>> {
-        loop {
-            let news = self.shared.news.notified();
-            let fresh = self.try_next();
-            if !fresh.is_empty() {
-                return fresh;
-            }
-            news.await;
-        }
+        self.ready().await;
+        self.try_next()
     }
 }
 
 impl Drop for LogFeed {
     fn drop(&mut self) {
-        self.shared.followed.store(false, Ordering::Release);
-        lock(&self.shared.fresh).clear();
+        lock(&self.shared.feeds).retain(|queue| !Arc::ptr_eq(queue, &self.queue));
+        self.shared.followers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemClock;
+
+    fn log(logs: &Logs, job: Option<u128>) -> Arc<LogBuffer> {
+        let template = wasmjob_api::PodTemplate {
+            metadata: Default::default(),
+            spec: Default::default(),
+            owner: job.map(|n| wasmjob_api::OwnerJob {
+                name: Arc::from("j"),
+                uid: Uid::from_random(n),
+            }),
+        };
+        let pod = wasmjob_api::Pod {
+            uid: Uid::from_random(9),
+            namespace: Arc::from("default"),
+            name: Arc::from("p"),
+            template: Arc::new(template),
+            index: None,
+            index_failure_count: None,
+            index_ignored_failure_count: None,
+            created: Timestamp::UNIX_EPOCH,
+            deletion: None,
+            tracked: false,
+            status: wasmjob_api::PodStatus::default(),
+        };
+        logs.begin(&pod, &Arc::from("c"), 0)
+    }
+
+    fn logs(run_bytes_max: usize) -> Logs {
+        Logs::new(
+            LogLimits {
+                run_bytes_max,
+                total_bytes_max: 1 << 20,
+            },
+            Arc::new(SystemClock),
+        )
+    }
+
+    fn bytes(read: &LogRead) -> Vec<u8> {
+        read.chunks
+            .iter()
+            .flat_map(|chunk| chunk.bytes.clone())
+            .collect()
+    }
+
+    #[test]
+    fn a_reader_gets_every_byte_once_with_its_stream() {
+        let log = log(&logs(100), None);
+        log.append(Stream::Stdout, b"out");
+        log.append(Stream::Stderr, b"err");
+        let read = log.read(0);
+        assert_eq!(bytes(&read), b"outerr");
+        assert_eq!(
+            read.chunks.iter().map(|c| c.stream).collect::<Vec<_>>(),
+            [Stream::Stdout, Stream::Stderr]
+        );
+        log.append(Stream::Stdout, b"more");
+        let read = log.read(read.next);
+        assert_eq!((bytes(&read), read.lost), (b"more".to_vec(), 0));
+        assert!(log.read(read.next).chunks.is_empty());
+        assert_eq!(bytes(&log.read(4)), b"rrmore");
+    }
+
+    #[test]
+    fn beyond_its_limit_a_log_keeps_the_newest_and_says_what_is_lost() {
+        let all = logs(100);
+        let log = log(&all, None);
+        for n in 0..100u8 {
+            log.append(Stream::Stdout, &[n; 7]);
+        }
+        let read = log.read(0);
+        assert!(
+            log.kept_bytes() <= 100 && log.kept_bytes() >= 80,
+            "{}",
+            log.kept_bytes()
+        );
+        assert_eq!(read.lost + bytes(&read).len() as u64, 700);
+        assert_eq!(bytes(&read).last(), Some(&99));
+        assert_eq!(all.0.total.load(Ordering::Relaxed), log.kept_bytes());
+        // More than fits at once.
+        log.append(Stream::Stdout, &[1; 1000]);
+        assert!(log.kept_bytes() <= 100);
+    }
+
+    #[test]
+    fn a_feed_names_a_log_once_until_it_is_taken() {
+        let all = logs(100);
+        let (mine, other) = (log(&all, Some(1)), log(&all, Some(2)));
+        let (everything, one) = (all.feed(None), all.feed(Some(Uid::from_random(1))));
+        for log in [&mine, &mine, &other] {
+            LogOutput(Arc::clone(log)).write(Stream::Stdout, b"x");
+        }
+        assert_eq!((everything.try_next().len(), one.try_next().len()), (2, 1));
+        assert!(everything.try_next().is_empty());
+        drop(one);
+        mine.end();
+        assert!(everything.try_next()[0].read(0).ended);
+        assert_eq!(lock(&all.0.feeds).len(), 1);
     }
 }

@@ -39,12 +39,29 @@ fn main() {
     row("bare loop, 1 thread, per run", one, bare);
     let host = host(&module);
     let warm = run_job(&host, "warm", 1000, 64);
-    row("engine, first 1,000 pods (loads and compiles), per pod", warm, bare);
+    row(
+        "engine, first 1,000 pods (loads and compiles), per pod",
+        warm,
+        bare,
+    );
     for (completions, parallelism) in [(RUNS, 64), (RUNS, 2), (RUNS, 1)] {
-        let cost = run_job(&host, &format!("j{completions}-{parallelism}"), completions, parallelism);
-        row(&format!("engine, Job of {completions} at parallelism {parallelism}, per pod"), cost, bare);
+        let cost = run_job(
+            &host,
+            &format!("j{completions}-{parallelism}"),
+            completions,
+            parallelism,
+        );
+        row(
+            &format!("engine, Job of {completions} at parallelism {parallelism}, per pod"),
+            cost,
+            bare,
+        );
     }
-    row("engine, 1,000 Jobs of 1, one after another, per Job", jobs_of_one(&host), bare);
+    row(
+        "engine, 1,000 Jobs of 1, one after another, per Job",
+        jobs_of_one(&host),
+        bare,
+    );
     drop(host);
     println!();
     first_instruction();
@@ -64,19 +81,29 @@ struct Cost {
 fn row(what: &str, cost: Cost, bare: Cost) {
     let micros = |d: Duration| d.as_secs_f64() * 1e6;
     let ratio = cost.cpu.as_secs_f64() / bare.cpu.as_secs_f64();
-    println!("| {what} | {:.1} | {:.1} | {ratio:.2}× |", micros(cost.wall), micros(cost.cpu));
+    println!(
+        "| {what} | {:.1} | {:.1} | {ratio:.2}× |",
+        micros(cost.wall),
+        micros(cost.cpu)
+    );
 }
 
 fn measure(runs: u32, work: impl FnOnce()) -> Cost {
     let (wall, cpu) = (Instant::now(), cpu_time());
     work();
-    Cost { wall: wall.elapsed() / runs, cpu: (cpu_time() - cpu) / runs }
+    Cost {
+        wall: wall.elapsed() / runs,
+        cpu: (cpu_time() - cpu) / runs,
+    }
 }
 
 /// Processor time of this process, all threads.
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+    Duration::new(
+        time.tv_sec.try_into().unwrap(),
+        time.tv_nsec.try_into().unwrap(),
+    )
 }
 
 struct Bare {
@@ -94,7 +121,9 @@ fn bare_loop(module: &[u8], threads: usize) -> Cost {
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
-    config.epoch_interruption(true).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+        .epoch_interruption(true)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     let engine = Engine::new(&config).unwrap();
     let module = Module::from_binary(&engine, module).unwrap();
     let mut linker = Linker::new(&engine);
@@ -106,20 +135,27 @@ fn bare_loop(module: &[u8], threads: usize) -> Cost {
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    let runtime =
-                        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()
+                        .unwrap();
                     runtime.block_on(async {
                         for _ in 0..share {
                             let output = MemoryOutputPipe::new(64 << 10);
-                            let wasi = WasiCtxBuilder::new().arg("hello.wasm").stdout(output).build_p1();
-                            let limits = StoreLimitsBuilder::new().memory_size(MEMORY_BYTES).build();
+                            let wasi = WasiCtxBuilder::new()
+                                .arg("hello.wasm")
+                                .stdout(output)
+                                .build_p1();
+                            let limits =
+                                StoreLimitsBuilder::new().memory_size(MEMORY_BYTES).build();
                             let mut store = Store::new(&engine, Bare { wasi, limits });
                             store.limiter(|bare| &mut bare.limits);
                             store.set_epoch_deadline(1);
                             store.epoch_deadline_async_yield_and_update(1);
                             let instance = pre.instantiate_async(&mut store).await.unwrap();
-                            let start =
-                                instance.get_typed_func::<(), ()>(&mut store, "_start").unwrap();
+                            let start = instance
+                                .get_typed_func::<(), ()>(&mut store, "_start")
+                                .unwrap();
                             start.call_async(&mut store, ()).await.unwrap();
                         }
                     });
@@ -132,7 +168,11 @@ fn bare_loop(module: &[u8], threads: usize) -> Cost {
 }
 
 fn host(module: &[u8]) -> Host {
-    Host::builder().module("hello", module.to_vec()).seed(1).build().unwrap()
+    Host::builder()
+        .module("hello", module.to_vec())
+        .seed(1)
+        .build()
+        .unwrap()
 }
 
 fn submit(host: &Host, name: &str, image: &str, completions: u32, parallelism: u32) -> JobHandle {
@@ -169,9 +209,10 @@ fn first_instruction() {
     let begin = *BEGIN.get_or_init(Instant::now);
     let mark = Arc::new(AtomicU64::new(0));
     let marked = Arc::clone(&mark);
-    let module =
-        wat::parse_str("(module (import \"bench\" \"mark\" (func $m)) (func (export \"_start\") call $m))")
-            .unwrap();
+    let module = wat::parse_str(
+        "(module (import \"bench\" \"mark\" (func $m)) (func (export \"_start\") call $m))",
+    )
+    .unwrap();
     let host = Host::builder()
         .module("mark", module)
         .core_functions(move |linker| {
@@ -193,7 +234,12 @@ fn first_instruction() {
     }
     took.sort_unstable();
     let at = |p: usize| took[(took.len() - 1) * p / 100] as f64 / 1000.0;
-    println!("submit (YAML text) to first instruction: p50 {:.0} µs, p99 {:.0} µs, max {:.0} µs", at(50), at(99), at(100));
+    println!(
+        "submit (YAML text) to first instruction: p50 {:.0} µs, p99 {:.0} µs, max {:.0} µs",
+        at(50),
+        at(99),
+        at(100)
+    );
 }
 
 /// Resident memory with 10,000 finished pods.
@@ -239,17 +285,25 @@ fn processes(binary: &str, module: &[u8]) {
     println!();
     println!("| process, median of 40 | wall ms |");
     println!("|---|---|");
-    process_row("`wasmjob run hello`, nothing compiled yet", || wasmjob(&["--no-cache"]));
+    process_row("`wasmjob run hello`, nothing compiled yet", || {
+        wasmjob(&["--no-cache"])
+    });
     let cache = cache.to_str().unwrap();
-    process_row("`wasmjob run hello`, compiled before", || wasmjob(&["--cache-dir", cache]));
+    process_row("`wasmjob run hello`, compiled before", || {
+        wasmjob(&["--cache-dir", cache])
+    });
     if Command::new("wasmtime").arg("--version").output().is_ok() {
         let wasmtime = |cached: &str| {
             let mut command = Command::new("wasmtime");
             command.args(["run", "-C", cached]).arg(&wasm);
             command
         };
-        process_row("`wasmtime run hello.wasm`, nothing compiled yet", || wasmtime("cache=n"));
-        process_row("`wasmtime run hello.wasm`, compiled before", || wasmtime("cache=y"));
+        process_row("`wasmtime run hello.wasm`, nothing compiled yet", || {
+            wasmtime("cache=n")
+        });
+        process_row("`wasmtime run hello.wasm`, compiled before", || {
+            wasmtime("cache=y")
+        });
     } else {
         println!("| `wasmtime run` | not installed here |");
     }
@@ -261,12 +315,19 @@ fn process_row(what: &str, command: impl Fn() -> Command) {
     let mut took: Vec<_> = (0..41)
         .map(|_| {
             let begin = Instant::now();
-            let status = command().stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            let status = command()
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
             assert!(status.success(), "{what}: {status}");
             begin.elapsed()
         })
         .skip(1)
         .collect();
     took.sort_unstable();
-    println!("| {what} | {:.2} |", took[took.len() / 2].as_secs_f64() * 1e3);
+    println!(
+        "| {what} | {:.2} |",
+        took[took.len() / 2].as_secs_f64() * 1e3
+    );
 }

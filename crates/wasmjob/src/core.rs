@@ -19,6 +19,7 @@ use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
 use wasmjob_api::{
     Deletion, Event, EventNote, EventType, Job, Pod, PodTemplate, Uid, defaults, validation,
 };
+use wasmjob_controllers::invariants::check_plan;
 use wasmjob_controllers::job::{NewPod, Plan, plan, pod_name_prefix};
 use wasmjob_controllers::ttl::{self, Ttl};
 use wasmjob_node::{Clock, Node, Update};
@@ -114,6 +115,17 @@ struct Turn {
     stop: Vec<(Uid, Duration)>,
     finished: Vec<Uid>,
     pods_ended: Vec<Arc<Pod>>,
+    /// What callers are told: only once it is committed.
+    answers: Vec<Box<dyn FnOnce()>>,
+}
+
+impl Turn {
+    fn answer<T: 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
+        self.answers.push(Box::new(move || {
+            // Whoever asked may have gone.
+            let _ = reply.send(answer);
+        }));
+    }
 }
 
 impl Core {
@@ -179,13 +191,14 @@ impl Core {
         for command in self.mailbox.take() {
             match command {
                 Command::Apply(new, reply) => {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(self.apply(&mut turn, new));
+                    let applied = self.apply(&mut turn, new);
+                    turn.answer(reply, applied);
                 }
                 Command::WaitJob(uid, reply) => self.wait_job(uid, reply),
                 Command::WaitPod(uid, reply) => self.wait_pod(uid, reply),
                 Command::Edit(uid, edit, reply) => {
-                    let _ = reply.send(self.edit(&mut turn, uid, edit));
+                    let edited = self.edit(&mut turn, uid, edit);
+                    turn.answer(reply, edited);
                 }
                 Command::Delete(key) => self.delete(&mut turn, key),
                 Command::Stop => return false,
@@ -213,6 +226,7 @@ impl Core {
     /// Commits a turn's changes and does what follows from them.
     fn act(&mut self, turn: Turn) {
         self.store.commit(turn.transaction);
+        turn.answers.into_iter().for_each(|answer| answer());
         for (uid, grace) in turn.stop {
             self.node.stop(uid, grace);
         }
@@ -449,7 +463,11 @@ impl Core {
         entry.dirty = false;
         let plan = plan(&entry.job, &entry.pods, now);
         let look_again = plan.look_again;
+        let watched = cfg!(debug_assertions).then(|| (Arc::clone(&entry.job), plan.clone()));
         self.take_over(turn, uid, plan, now);
+        if let Some((before, plan)) = watched {
+            self.assert_invariants(&before, &plan, now);
+        }
         self.sweep(turn, uid);
         let Some(entry) = self.jobs.get(&uid) else {
             return;
@@ -463,6 +481,17 @@ impl Core {
             }
         };
         self.arm(uid, again, now);
+    }
+
+    /// In builds with debug assertions, every plan that was taken over is held
+    /// against the invariants of Jobs; a violation is a defect of ours.
+    fn assert_invariants(&self, before: &Job, plan: &Plan, now: Timestamp) {
+        let Some(entry) = self.jobs.get(&before.uid) else {
+            return;
+        };
+        if let Err(violation) = check_plan(before, plan, &entry.job, &entry.pods, now) {
+            panic!("Job {}/{}: {violation}", before.namespace, before.name);
+        }
     }
 
     fn arm(&mut self, uid: Uid, again: Option<Timestamp>, now: Timestamp) {

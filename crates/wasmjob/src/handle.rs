@@ -1,13 +1,14 @@
 //! Handles on what the host was given.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::{Job, Pod, Uid};
-use wasmjob_node::{LogBuffer, Logs};
-use wasmjob_store::{Key, Kind, Store};
+use wasmjob_node::{LogBuffer, LogFeed, Logs};
+use wasmjob_store::{Change, Expired, Key, Kind, Store, Watch};
 
 use crate::core::{Command, Mailbox};
 use crate::host::block_on;
@@ -78,6 +79,22 @@ impl JobHandle {
             .collect()
     }
 
+    /// Follows the output of its pods from now on.
+    #[must_use]
+    pub fn follow_logs(&self) -> LogFeed {
+        self.logs.feed(Some(self.uid))
+    }
+
+    /// Follows its pods: every change of each of them, from now on.
+    #[must_use]
+    pub fn follow_pods(&self) -> PodChanges {
+        PodChanges {
+            job: self.uid,
+            watch: self.store.watch(self.store.revision()),
+            ready: VecDeque::new(),
+        }
+    }
+
     /// Waits until it is Complete or Failed.
     ///
     /// # Errors
@@ -143,6 +160,39 @@ impl JobHandle {
 impl fmt::Debug for JobHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JobHandle({}/{})", self.namespace, self.name)
+    }
+}
+
+/// The changes of one Job's pods.
+pub struct PodChanges {
+    job: Uid,
+    watch: Watch,
+    ready: VecDeque<Change>,
+}
+
+impl PodChanges {
+    /// Waits for the next change of a pod; its object is always a pod.
+    ///
+    /// # Errors
+    ///
+    /// [`Expired`] when so much happened since the last call that some of it is
+    /// no longer kept: look at [`JobHandle::pods`] and follow anew.
+    pub async fn next(&mut self) -> Result<Change, Expired> {
+        loop {
+            if let Some(change) = self.ready.pop_front() {
+                return Ok(change);
+            }
+            let is_own = |change: &Change| {
+                let owner = change
+                    .object()
+                    .as_pod()
+                    .and_then(|pod| pod.template.owner.as_ref());
+                owner.is_some_and(|owner| owner.uid == self.job)
+            };
+            let changes = self.watch.next().await?;
+            self.ready
+                .extend(changes.into_iter().map(|(_, change)| change).filter(is_own));
+        }
     }
 }
 

@@ -180,10 +180,10 @@ impl Host {
         self.store.watch(self.store.revision())
     }
 
-    /// Follows the output of all pods from now on. There is one such feed.
+    /// Follows the output of all pods from now on.
     #[must_use]
     pub fn follow_logs(&self) -> LogFeed {
-        self.logs.feed()
+        self.logs.feed(None)
     }
 
     /// The logs of a pod, as far as they are kept: one for each run of a container.

@@ -42,7 +42,7 @@ mod result;
 
 pub use builder::HostBuilder;
 pub use error::{ApplyError, BuildError, EditError, HostGone};
-pub use handle::{JobHandle, PodHandle};
+pub use handle::{JobHandle, PodChanges, PodHandle};
 pub use host::{Host, Taken};
 pub use result::{ContainerResult, JobResult, PodResult};
 

@@ -174,3 +174,16 @@ fn a_finished_job_goes_when_its_time_to_live_is_over() {
     assert!(job.get().is_none());
     assert!(job.pods().is_empty());
 }
+
+#[test]
+fn what_was_taken_on_is_there_at_once() {
+    let host = host();
+    for n in 0..200 {
+        let yaml = format!(
+            "{{apiVersion: batch/v1, kind: Job, metadata: {{name: j{n}}}, spec: {{template: {{spec: {{restartPolicy: Never, \
+             containers: [{{name: c, image: nothing}}]}}}}}}}}"
+        );
+        let job = host.apply_yaml("job.yaml", &yaml).unwrap().remove(0);
+        assert!(job.get().is_some(), "Job {n} is not in the store");
+    }
+}

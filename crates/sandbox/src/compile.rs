@@ -5,9 +5,10 @@
 //! toolchain emits and says how expensive the rest may be; what is expensive is
 //! compiled in a process that can be killed (`image` does that).
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Encoding, KnownCustom, Name, Parser, Payload};
 
 use crate::trap::printable;
 use crate::{Engine, Limits, ModuleKind};
@@ -89,7 +90,8 @@ pub fn scan(bytes: &[u8], limits: &Limits) -> Result<CompileCost, CompileError> 
     };
     let mut first = true;
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|error| CompileError::Invalid(printable(&error.to_string())))?;
+        let payload =
+            payload.map_err(|error| CompileError::Invalid(printable(&error.to_string())))?;
         if let Payload::Version { encoding, .. } = &payload
             && first
         {
@@ -136,6 +138,50 @@ fn check_magic(bytes: &[u8]) -> Result<(), CompileError> {
     )))
 }
 
+/// Bytes of a function's name that are kept. Mangled names of large C++ and Rust
+/// programs stay below; a trap copies the names of all its frames.
+const NAME_BYTES_MAX: usize = 16 << 10;
+
+/// `bytes` with name sections that hold longer names hidden from the compiler:
+/// names are for people, who would not read those, and every trap would copy
+/// them outside of the guest's memory limit.
+pub(crate) fn without_long_names(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut bytes = Cow::Borrowed(bytes);
+    for at in long_names(&bytes) {
+        // A custom section of another name is ignored.
+        bytes.to_mut()[at] = b'-';
+    }
+    bytes
+}
+
+/// Where the names of those name sections stand: the last byte of `name`.
+fn long_names(bytes: &[u8]) -> Vec<usize> {
+    Parser::new(0)
+        .parse_all(bytes)
+        .filter_map(|payload| match payload {
+            Ok(Payload::CustomSection(section)) => Some(section),
+            _ => None,
+        })
+        .filter(|section| match section.as_known() {
+            KnownCustom::Name(names) => has_long_name(names),
+            _ => false,
+        })
+        .map(|section| section.data_offset() - 1)
+        .collect()
+}
+
+fn has_long_name(names: wasmparser::NameSectionReader<'_>) -> bool {
+    // What does not read is not used by the compiler either.
+    names.flatten().any(|names| match names {
+        Name::Module { name, .. } => name.len() > NAME_BYTES_MAX,
+        Name::Function(names) => names
+            .into_iter()
+            .flatten()
+            .any(|naming| naming.name.len() > NAME_BYTES_MAX),
+        _ => false,
+    })
+}
+
 struct Scan<'a> {
     limits: &'a Limits,
     cost: CompileCost,
@@ -179,8 +225,9 @@ impl Scan<'_> {
             u64::from(self.limits.function_bytes),
             start,
         )?;
-        let invalid =
-            |error: wasmparser::BinaryReaderError| CompileError::Invalid(printable(&error.to_string()));
+        let invalid = |error: wasmparser::BinaryReaderError| {
+            CompileError::Invalid(printable(&error.to_string()))
+        };
         let mut locals = 0u64;
         for group in body.get_locals_reader().map_err(invalid)? {
             locals = locals.saturating_add(u64::from(group.map_err(invalid)?.0));
@@ -228,9 +275,10 @@ impl Engine {
         let realm = self
             .realm(metered)
             .map_err(|error| CompileError::Invalid(error.to_string()))?;
+        let bytes = without_long_names(bytes);
         let code = match cost.kind {
-            ModuleKind::Core => realm.engine.precompile_module(bytes),
-            ModuleKind::Component => realm.engine.precompile_component(bytes),
+            ModuleKind::Core => realm.engine.precompile_module(&bytes),
+            ModuleKind::Component => realm.engine.precompile_component(&bytes),
         };
         code.map_err(|error| CompileError::Invalid(printable(&format!("{error:#}"))))
     }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Component, types::ComponentItem};
+use wasmtime::component::types::{ComponentInstance, ComponentItem};
+use wasmtime::component::{Component, Type};
 use wasmtime::{ExternType, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::compile::{CompileError, scan};
+use crate::compile::{CompileError, scan, without_long_names};
 use crate::engine::Realm;
 use crate::trap::printable;
 use crate::{Engine, Guest};
@@ -39,6 +40,9 @@ pub(crate) enum Entry {
 /// The entry point of a core module.
 pub(crate) const START: &str = "_start";
 
+/// The interface that a command exports, in any version that is linked.
+const RUN: &str = "wasi:cli/run@0.2";
+
 /// The module that our functions for guests stand in.
 const OURS: &str = "wasmjob";
 
@@ -50,10 +54,12 @@ impl Module {
     /// When the module is invalid, imports what nobody offers, or has no entry point.
     pub fn new(engine: &Engine, bytes: &[u8], metered: bool) -> Result<Self, CompileError> {
         let cost = scan(bytes, engine.limits())?;
-        let invalid = |error: wasmtime::Error| CompileError::Invalid(printable(&format!("{error:#}")));
+        let invalid =
+            |error: wasmtime::Error| CompileError::Invalid(printable(&format!("{error:#}")));
         let realm = engine
             .realm(metered)
             .map_err(|e| CompileError::Invalid(e.to_string()))?;
+        let bytes = &*without_long_names(bytes);
         match cost.kind {
             ModuleKind::Core => {
                 let module =
@@ -87,7 +93,8 @@ impl Module {
         code: &[u8],
         metered: bool,
     ) -> Result<Self, CompileError> {
-        let invalid = |error: wasmtime::Error| CompileError::Invalid(printable(&format!("{error:#}")));
+        let invalid =
+            |error: wasmtime::Error| CompileError::Invalid(printable(&format!("{error:#}")));
         let realm = engine
             .realm(metered)
             .map_err(|e| CompileError::Invalid(e.to_string()))?;
@@ -131,13 +138,20 @@ impl Module {
         for (name, _) in ty.imports(&realm.engine) {
             hears_signals |= name.starts_with("wasmjob:guest/signals");
         }
-        let runs = ty.exports(&realm.engine).any(|(name, export)| {
-            name.starts_with("wasi:cli/run@0.2")
-                && matches!(export.ty, ComponentItem::ComponentInstance(_))
-        });
-        if !runs {
+        let run = ty
+            .exports(&realm.engine)
+            .find_map(|(name, export)| match export.ty {
+                ComponentItem::ComponentInstance(run) if name.starts_with(RUN) => Some(run),
+                _ => None,
+            });
+        let Some(run) = run else {
             return Err(CompileError::Unlinkable(
                 "the component has no `wasi:cli/run@0.2` export: it is not a command; build it for the `wasi:cli/command` world".to_owned(),
+            ));
+        };
+        if !is_run(&run, &realm.engine) {
+            return Err(CompileError::Unlinkable(
+                "the component's `wasi:cli/run@0.2` must have `run: func() -> result`".to_owned(),
             ));
         }
         let pre = realm
@@ -178,6 +192,18 @@ impl Module {
     pub fn metered(&self) -> bool {
         self.0.metered
     }
+}
+
+/// Whether the interface `wasi:cli/run` has the function that it must have.
+fn is_run(interface: &ComponentInstance, engine: &wasmtime::Engine) -> bool {
+    let run = interface.get_export(engine, "run").map(|export| export.ty);
+    let Some(ComponentItem::ComponentFunc(run)) = run else {
+        return false;
+    };
+    let mut results = run.results();
+    let nothing =
+        |ty: &Type| matches!(ty, Type::Result(ty) if ty.ok().is_none() && ty.err().is_none());
+    run.params().len() == 0 && results.len() == 1 && results.all(|ty| nothing(&ty))
 }
 
 /// What instances take of the pool, in slots of one memory and two tables.

@@ -1,5 +1,6 @@
 //! Guests that behave, and the ways in which they may end.
 #![allow(missing_docs, reason = "tests")]
+#![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
 mod support;
 
@@ -83,7 +84,11 @@ fn a_busy_guest_is_dead_soon_after_its_deadline() {
             "{took:?}"
         );
         // How much of the time it got depends on who else runs here.
-        assert!(end.usage.cpu > Duration::from_millis(1) && end.usage.cpu <= took, "{:?}", end.usage);
+        assert!(
+            end.usage.cpu > Duration::from_millis(1) && end.usage.cpu <= took,
+            "{:?}",
+            end.usage
+        );
     }
 }
 

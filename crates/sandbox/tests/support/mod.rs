@@ -1,5 +1,6 @@
 //! A sandbox with its output and its ends collected.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "shared by tests")]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

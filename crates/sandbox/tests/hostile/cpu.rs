@@ -1,0 +1,257 @@
+//! Guests that do not stop: T1 to T5, T13, T26, T27, T46.
+
+use wasmjob_sandbox::{Exit, KillReason, Limits, Signal};
+
+use crate::attack::{killed, killed_in_bulk, row, row_in, spin};
+use crate::support::SLEEP_FOR_EVER;
+use crate::wat::{LOOP, command, p1, p1_exits, wat};
+
+#[test]
+fn t01_a_loop_is_killed_at_its_deadline() {
+    row(|sandbox| killed(sandbox, &wat(LOOP), |_| {}));
+}
+
+#[test]
+fn t01_many_loops_are_killed_at_their_deadlines() {
+    row(|sandbox| {
+        let crowd: Vec<_> = (0..4).flat_map(|_| spin(sandbox)).collect();
+        killed(sandbox, &wat(LOOP), |_| {});
+        for guest in crowd {
+            guest.handle.kill();
+            assert_eq!(guest.wait().exit, Exit::Killed(KillReason::Requested));
+        }
+    });
+}
+
+#[test]
+fn t02_a_loop_in_the_start_function_is_killed_at_its_deadline() {
+    let wasm = wat("(module (func $s (loop (br 0))) (start $s) (func (export \"_start\")))");
+    row(|sandbox| killed(sandbox, &wasm, |_| {}));
+}
+
+/// A component that asks for its arguments, so that the host calls `realloc`.
+fn with_realloc(realloc: &str) -> Vec<u8> {
+    command(
+        &format!(
+            r#"(import "wasi:cli/environment@0.2.0" (instance $env
+                (export "get-arguments" (func (result (list string))))))
+            (core module $Libc (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc}))
+            (core instance $libc (instantiate $Libc))
+            (alias export $env "get-arguments" (func $get))
+            (core func $get_core (canon lower (func $get)
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core module $Main (import "env" "get" (func $get (param i32)))
+                (func (export "run") (result i32) (call $get (i32.const 8)) (i32.const 0)))
+            (core instance $main (instantiate $Main
+                (with "env" (instance (export "get" (func $get_core))))))"#
+        ),
+        "",
+    )
+}
+
+#[test]
+fn t03_a_loop_in_realloc_is_killed_at_its_deadline() {
+    // It is called, and arguments arrive, when it does its work.
+    row(|sandbox| {
+        let end = sandbox.run(&with_realloc("(i32.const 1024)"));
+        assert_eq!(end.exit, Exit::Code(0));
+        killed(sandbox, &with_realloc("(loop (br 0)) unreachable"), |_| {});
+    });
+}
+
+#[test]
+fn t03_a_loop_in_post_return_is_killed_at_its_deadline() {
+    let wasm = command(
+        r#"(core module $Main
+            (func (export "run") (result i32) (i32.const 0))
+            (func (export "post") (param i32) (loop (br 0))))
+        (core instance $main (instantiate $Main))"#,
+        "(post-return (core func $main \"post\"))",
+    );
+    row(|sandbox| killed(sandbox, &wasm, |_| {}));
+}
+
+#[test]
+fn t03_a_loop_in_a_destructor_is_killed_at_its_deadline() {
+    let wasm = command(
+        r#"(core module $D (func (export "dtor") (param i32) (loop (br 0))))
+        (core instance $d (instantiate $D))
+        (type $r (resource (rep i32) (dtor (core func $d "dtor"))))
+        (core func $new (canon resource.new $r))
+        (core func $drop (canon resource.drop $r))
+        (core module $Main
+            (import "r" "new" (func $new (param i32) (result i32)))
+            (import "r" "drop" (func $drop (param i32)))
+            (func (export "run") (result i32)
+                (call $drop (call $new (i32.const 1))) (i32.const 0)))
+        (core instance $main (instantiate $Main (with "r" (instance
+            (export "new" (func $new)) (export "drop" (func $drop))))))"#,
+        "",
+    );
+    row(|sandbox| killed(sandbox, &wasm, |_| {}));
+}
+
+/// Fills or copies all of `mib` MiB in every instruction.
+fn bulk(mib: u32, instruction: &str) -> Vec<u8> {
+    wat(&format!(
+        "(module (memory {}) (func (export \"_start\") (loop {instruction} (br 0))))",
+        mib * 16
+    ))
+}
+
+#[test]
+fn t04_bulk_fill_overruns_little() {
+    for mib in [128, 256] {
+        let bytes = i64::from(mib) << 20;
+        let fill = format!("(memory.fill (i32.const 0) (i32.const 1) (i32.const {bytes}))");
+        let wasm = bulk(mib, &fill);
+        row(|sandbox| killed_in_bulk(sandbox, &wasm, |_| {}));
+    }
+}
+
+#[test]
+fn t04_bulk_copy_overruns_little() {
+    let bytes = (256i64 << 20) - 64;
+    let copy = format!("(memory.copy (i32.const 64) (i32.const 0) (i32.const {bytes}))");
+    row(|sandbox| killed_in_bulk(sandbox, &bulk(256, &copy), |_| {}));
+}
+
+#[test]
+fn t05_table_fill_overruns_little() {
+    let wasm = wat(r#"(module (table $t 1000000 funcref) (func $f)
+        (elem declare func $f)
+        (func (export "_start") (loop
+            (table.fill $t (i32.const 0) (ref.func $f) (i32.const 1000000))
+            (table.copy (i32.const 1) (i32.const 0) (i32.const 999999))
+            (br 0))))"#);
+    row(|sandbox| killed(sandbox, &wasm, |_| {}));
+}
+
+#[test]
+fn t05_garbage_collected_arrays_are_refused() {
+    let wasm = wat(
+        "(module (type $a (array (mut i8))) (func (export \"_start\")
+        (drop (array.new $a (i32.const 1) (i32.const 1000000)))))",
+    );
+    row(|sandbox| {
+        assert!(
+            sandbox
+                .refused(&wasm)
+                .starts_with("not a valid WebAssembly module")
+        )
+    });
+}
+
+#[test]
+fn t13_a_loop_of_tail_calls_is_killed_at_its_deadline() {
+    let wasm = wat("(module (func $f (return_call $f)) (func (export \"_start\") (call $f)))");
+    row(|sandbox| killed(sandbox, &wasm, |_| {}));
+}
+
+#[test]
+fn t13_exceptions_and_stack_switching_are_refused() {
+    let throw = wat("(module (tag $e) (func (export \"_start\") (loop
+        (block $h (try_table (catch $e $h) (throw $e))) (br 0))))");
+    let cont = wat(
+        "(module (type $f (func)) (type $c (cont $f)) (func $g) (elem declare func $g)
+        (func (export \"_start\") (loop (drop (cont.new $c (ref.func $g))) (br 0))))",
+    );
+    row(|sandbox| {
+        for wasm in [&throw, &cont] {
+            let text = sandbox.refused(wasm);
+            assert!(text.starts_with("not a valid WebAssembly module"), "{text}");
+        }
+    });
+}
+
+/// One relative (or, with flags 1, absolute) clock subscription at 0.
+fn poll(clock: u32, timeout: &str, flags: u32, subscriptions: u32) -> Vec<u8> {
+    p1_exits(
+        1,
+        "",
+        &format!(
+            "(block (result i32)
+                (i32.store (i32.const 16) (i32.const {clock}))
+                (i64.store (i32.const 24) (i64.const {timeout}))
+                (i32.store16 (i32.const 40) (i32.const {flags}))
+                (call $poll_oneoff (i32.const 0) (i32.const 104) (i32.const {subscriptions}) (i32.const 200)))"
+        ),
+    )
+}
+
+#[test]
+fn t26_odd_polls_are_answered() {
+    const EINVAL: u8 = 28;
+    row(|sandbox| {
+        let exit = |wasm: &[u8]| sandbox.run(wasm).exit;
+        assert_eq!(exit(&poll(0, "1", 0, 0)), Exit::Code(EINVAL), "nothing");
+        assert_eq!(exit(&poll(1, "1", 1, 1)), Exit::Code(0), "the past");
+        assert_eq!(exit(&poll(1, "0", 0, 1)), Exit::Code(0), "at once");
+        let clock = exit(&poll(99, "1", 0, 1));
+        assert!(
+            matches!(clock, Exit::Trap(_) | Exit::Code(EINVAL)),
+            "{clock:?}"
+        );
+        for timeout in ["-1", "9223372036854775807", "-9223372036854775808"] {
+            killed(sandbox, &poll(1, timeout, 0, 1), |_| {});
+            killed(sandbox, &poll(0, timeout, 0, 1), |_| {});
+            killed(sandbox, &poll(1, timeout, 1, 1), |_| {});
+        }
+    });
+}
+
+#[test]
+fn t27_an_endless_sleep_is_killed_at_its_deadline() {
+    row(|sandbox| killed(sandbox, &wat(SLEEP_FOR_EVER), |_| {}));
+}
+
+#[test]
+fn t27_a_sleeping_crowd_is_killed_and_leaves_nothing() {
+    row_in(
+        || Limits {
+            guests: 256,
+            ..Limits::default()
+        },
+        |sandbox| {
+            let module = sandbox.module(&wat(SLEEP_FOR_EVER));
+            let runs: Vec<_> = (0..48)
+                .map(|_| sandbox.start_module(module.clone(), |_| {}))
+                .collect();
+            for run in &runs {
+                run.handle.kill();
+            }
+            for run in runs {
+                assert_eq!(run.wait().exit, Exit::Killed(KillReason::Requested));
+            }
+        },
+    );
+}
+
+#[test]
+fn t46_a_guest_that_ignores_sigterm_is_killed() {
+    let deaf = wat(LOOP);
+    // It imports signals, and sleeps on whatever it hears.
+    let stubborn = wat(r#"(module
+        (import "wasmjob" "sleep-ms" (func $sleep (param i64) (result i32)))
+        (func (export "_start") (loop (drop (call $sleep (i64.const 9223372036854775807))) (br 0))))"#);
+    row(|sandbox| {
+        for wasm in [&deaf, &stubborn] {
+            let run = sandbox.start(wasm, |_| {});
+            run.handle.signal(Signal::Term);
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            assert!(sandbox.engine.live() > 0);
+            run.handle.kill();
+            assert_eq!(run.wait().exit, Exit::Killed(KillReason::Requested));
+        }
+    });
+}
+
+#[test]
+fn t46_sched_yield_does_not_keep_a_guest_alive() {
+    let wasm = p1(
+        1,
+        "(func (export \"_start\") (loop (drop (call $sched_yield)) (br 0)))",
+    );
+    row(|sandbox| killed(sandbox, &wasm, |_| {}));
+}

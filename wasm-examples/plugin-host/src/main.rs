@@ -48,7 +48,9 @@ async fn main() -> anyhow::Result<()> {
         .module("runaway", wat::parse_str(RUNAWAY)?)
         .core_functions(move |linker| {
             let (total, counted) = (Arc::clone(&total), Arc::clone(&counted));
-            linker.func_wrap("app", "attempt", move || counted.fetch_add(1, Ordering::Relaxed))?;
+            linker.func_wrap("app", "attempt", move || {
+                counted.fetch_add(1, Ordering::Relaxed)
+            })?;
             linker.func_wrap("app", "add", move |number: i64| {
                 total.fetch_add(number, Ordering::Relaxed);
             })?;
@@ -59,6 +61,10 @@ async fn main() -> anyhow::Result<()> {
         let result = job.wait().await?;
         println!("{}: {}: {}", job.name(), result.reason(), result.message());
     }
-    println!("the sum is {} after {} attempts", sum.load(Ordering::Relaxed), attempts.load(Ordering::Relaxed));
+    println!(
+        "the sum is {} after {} attempts",
+        sum.load(Ordering::Relaxed),
+        attempts.load(Ordering::Relaxed)
+    );
     Ok(())
 }

@@ -3,8 +3,14 @@
 
 #[test]
 fn the_plugins_end_as_the_example_says() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_plugin-host")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_plugin-host"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
         "adder: CompletionsReached: Reached expected number of succeeded pods\n\

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         Ok(config) => config,
         Err(error) => return Ok(usage(&error)),
     };
-    let builder = match builder(args, &config) {
+    let builder = match builder(args, &config, slots(&manifest)) {
         Ok(builder) => builder,
         Err(error) => return Ok(usage(&error)),
     };
@@ -91,7 +91,7 @@ fn wishes(args: &RunArgs) -> Wishes {
     }
 }
 
-fn builder(args: &RunArgs, config: &Config) -> anyhow::Result<wasmjob::HostBuilder> {
+fn builder(args: &RunArgs, config: &Config, slots: u32) -> anyhow::Result<wasmjob::HostBuilder> {
     let mut builder = Host::builder().compiler(worker::compiler());
     for alias in config
         .aliases()?
@@ -123,10 +123,37 @@ fn builder(args: &RunArgs, config: &Config) -> anyhow::Result<wasmjob::HostBuild
         builder = builder.memory(memory_bytes);
     }
     let mut limits = Limits::default();
+    limits.guests = slots.min(limits.guests);
     if let Some(memory_bytes) = args.default_memory {
         limits.memory_bytes = memory_bytes.min(limits.memory_bytes_max);
     }
     Ok(builder.limits(limits))
+}
+
+/// Slots of the pool of instances that the manifest can make use of. A pool costs
+/// start-up time by its size, and most runs need a small one.
+fn slots(manifest: &Manifest) -> u32 {
+    const LEAST: u32 = 16;
+    let of = |object: &Object| {
+        let (_, spec) = pod_spec(object)?;
+        let containers = spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len);
+        let pods = match object {
+            Object::Job(job) => job
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.parallelism)
+                .unwrap_or(1),
+            Object::Pod(_) | Object::CronJob(_) => 1,
+        };
+        let pods = u32::try_from(pods).unwrap_or(0);
+        // Twice: a probe runs beside its container.
+        Some(pods.saturating_mul(u32::try_from(containers).ok()?.saturating_mul(2)))
+    };
+    let all = manifest
+        .objects
+        .iter()
+        .filter_map(|loaded| of(&loaded.object));
+    all.fold(LEAST, u32::saturating_add)
 }
 
 /// Images that nothing stands for or whose file cannot be read: nothing could

@@ -7,7 +7,8 @@
 //!
 //! [`Node`] is a state machine that one thread owns: [`Node::start`] and
 //! [`Node::stop`] give it work, [`Node::handle`] lets it look at what guests,
-//! workers and timers did, [`Node::take_updates`] says what became of it. It
+//! workers and timers did, [`Node::take_ended`] and [`Node::take_changes`] say
+//! what became of it. It
 //! never blocks: modules are loaded and directories made on threads of its own.
 //!
 //! It knows no Jobs, no store and no server. Wall time comes from [`Clock`] and
@@ -32,6 +33,6 @@ mod workers;
 
 pub use clock::{Clock, SystemClock};
 pub use logs::{LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, Logs};
-pub use node::{Node, NodeConfig, NodeParts, Update};
+pub use node::{Node, NodeConfig, NodeParts, Update, Urgency};
 pub use resources::Resources;
 pub use volumes::{HostPathPolicy, HostPathRoot};

@@ -4,10 +4,11 @@
 //! was cut off is counted, and a reader is told. A follower has a place in the
 //! log, not a queue: a slow one costs nothing and slows nobody down.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use wasmjob_api::Uid;

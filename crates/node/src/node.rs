@@ -1,10 +1,11 @@
 //! The node: what one thread owns and drives.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use wasmjob_api::{ContainerState, Event, Phase, Pod, PodStatus, PodTemplate, Uid};
 use wasmjob_image::{ImageError, Images};
 use wasmjob_sandbox::{Engine, Exits, Outcome};
@@ -47,7 +48,17 @@ pub struct NodeParts {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Called from any thread when [`Node::handle`] has something to look at.
-    pub wake: Arc<dyn Fn() + Send + Sync>,
+    pub wake: Arc<dyn Fn(Urgency) + Send + Sync>,
+}
+
+/// How soon [`Node::handle`] should be called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Urgency {
+    /// Now.
+    Now,
+    /// With the engine's next tick: guests have enough to do, and looking at
+    /// many ends at once costs less than looking at each.
+    NextTick,
 }
 
 /// What became of a pod.
@@ -72,19 +83,23 @@ pub(crate) enum News {
 /// Where news arrives.
 pub(crate) struct Inbox {
     news: Mutex<Vec<News>>,
-    wake: Arc<dyn Fn() + Send + Sync>,
+    wake: Arc<dyn Fn(Urgency) + Send + Sync>,
 }
+
+/// Ends that wait for the next tick at most.
+const ENDS_WAITING_MAX: usize = 32;
 
 impl Inbox {
     pub(crate) fn push(&self, news: News) {
+        self.add(news);
+        (self.wake)(Urgency::Now);
+    }
+
+    /// Adds `news`; how many there are now.
+    fn add(&self, news: News) -> usize {
         let mut queue = self.news.lock().unwrap_or_else(PoisonError::into_inner);
         queue.push(news);
-        let first = queue.len() == 1;
-        drop(queue);
-        // Whoever emptied the queue sees all that came since.
-        if first {
-            (self.wake)();
-        }
+        queue.len()
     }
 
     fn take(&self) -> Vec<News> {
@@ -95,6 +110,14 @@ impl Inbox {
 impl Exits for Inbox {
     fn exited(&self, token: u64, outcome: Outcome) {
         self.push(News::Exited(token, outcome));
+    }
+
+    fn exited_among_others(&self, token: u64, outcome: Outcome) {
+        match self.add(News::Exited(token, outcome)) {
+            1 => (self.wake)(Urgency::NextTick),
+            ENDS_WAITING_MAX.. => (self.wake)(Urgency::Now),
+            _ => {}
+        }
     }
 }
 
@@ -154,9 +177,9 @@ impl Node {
             workers: Workers::start()?,
             admission: Admission::new(config.capacity),
             timers: Timers::default(),
-            pods: HashMap::new(),
-            templates: HashMap::new(),
-            runs: HashMap::new(),
+            pods: HashMap::default(),
+            templates: HashMap::default(),
+            runs: HashMap::default(),
             next_token: 0,
             slots_used: 0,
             slot_waiters: VecDeque::new(),
@@ -223,10 +246,20 @@ impl Node {
         self.timers.next()
     }
 
-    /// What became of pods since it was last called. A pod whose phase is
-    /// terminal is no longer known here.
-    pub fn take_updates(&mut self) -> Vec<Update> {
-        let mut updates = std::mem::take(&mut self.ended);
+    /// Pods that have ended since it was last called. They are no longer known here.
+    pub fn take_ended(&mut self) -> Vec<Update> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Whether pods that go on have something new to say.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// What became of pods that go on, since it was last called.
+    pub fn take_changes(&mut self) -> Vec<Update> {
+        let mut updates = Vec::new();
         for uid in std::mem::take(&mut self.changed) {
             if let Some(run) = self.pods.get_mut(&uid)
                 && (run.dirty || !run.events.is_empty())

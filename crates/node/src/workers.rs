@@ -1,7 +1,7 @@
 //! Threads for what blocks: loading modules, making and clearing directories.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// A piece of blocking work.
@@ -10,59 +10,87 @@ type Work = Box<dyn FnOnce() + Send>;
 /// Enough that one slow disk or compilation does not hold up all others.
 const THREADS: usize = 2;
 
-/// Work that waits for a thread. The owner never submits more than one piece
-/// per pod and per template, and pods are admitted against a capacity.
-const QUEUE: usize = 65_536;
+/// Work that waits for a thread. Bounded by its submitters: there is never more
+/// than one piece for a template and two for a pod, and pods are admitted
+/// against a capacity.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    more: Condvar,
+}
 
-/// The threads. Dropping them lets the work that has begun end.
+#[derive(Default)]
+struct State {
+    work: VecDeque<Work>,
+    stop: bool,
+}
+
+/// The threads. Dropping them lets all work end that was submitted.
 pub(crate) struct Workers {
-    sender: Option<SyncSender<Work>>,
+    queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
     pub(crate) fn start() -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel::<Work>(QUEUE);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let queue = Arc::new(Queue::default());
         let threads = (0..THREADS)
             .map(|n| {
-                let receiver = Arc::clone(&receiver);
+                let queue = Arc::clone(&queue);
                 std::thread::Builder::new()
                     .name(format!("wasmjob-worker-{n}"))
                     .spawn(move || {
-                        while let Some(work) = next(&receiver) {
+                        while let Some(work) = queue.next() {
                             work()
                         }
                     })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            sender: Some(sender),
-            threads,
-        })
+        Ok(Self { queue, threads })
     }
 
     /// Does `work` on a thread.
     pub(crate) fn submit(&self, work: impl FnOnce() + Send + 'static) {
-        if let Some(sender) = &self.sender {
-            // The receiver lives as long as the threads, which live as long as `self`.
-            let _ = sender.send(Box::new(work));
+        let mut state = self
+            .queue
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        state.work.push_back(Box::new(work));
+        drop(state);
+        self.queue.more.notify_one();
+    }
+}
+
+impl Queue {
+    /// The next piece of work; `None` when there will be none.
+    fn next(&self) -> Option<Work> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(work) = state.work.pop_front() {
+                return Some(work);
+            }
+            if state.stop {
+                return None;
+            }
+            state = self
+                .more
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-fn next(receiver: &Mutex<Receiver<Work>>) -> Option<Work> {
-    receiver
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .recv()
-        .ok()
-}
-
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.sender = None;
+        self.queue
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stop = true;
+        self.queue.more.notify_all();
         for thread in self.threads.drain(..) {
+            // A panic of a piece of work is reported by the panic hook.
             let _ = thread.join();
         }
     }

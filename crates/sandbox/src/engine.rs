@@ -104,6 +104,7 @@ impl EngineBuilder {
             plain,
             metered: OnceLock::new(),
             builder: self,
+            on_tick: OnceLock::new(),
         });
         let ticking = Arc::clone(&inner);
         let ticker_thread = ticker
@@ -144,6 +145,7 @@ pub(crate) struct Inner {
     /// Code that counts fuel is other code: made when the first task has a budget.
     metered: OnceLock<Realm>,
     builder: EngineBuilder,
+    on_tick: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Inner {
@@ -152,6 +154,9 @@ impl Inner {
         if let Some(metered) = self.metered.get() {
             metered.engine.increment_epoch();
         }
+        if let Some(hook) = self.on_tick.get() {
+            hook();
+        }
     }
 }
 
@@ -159,7 +164,8 @@ impl Inner {
 pub(crate) struct Realm {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) core: CoreLinker,
-    pub(crate) component: ComponentLinker,
+    /// Made when the first component is linked: most hosts never see one.
+    component: OnceLock<ComponentLinker>,
     capacity: Capacity,
 }
 
@@ -167,21 +173,16 @@ impl Realm {
     fn new(builder: &EngineBuilder, metered: bool) -> Result<Self, EngineError> {
         let (engine, capacity) = engine(&builder.limits, metered, builder.compile_only)?;
         let mut core = CoreLinker::new(&engine);
-        let mut component = ComponentLinker::new(&engine);
         if !builder.compile_only {
             link::core(&mut core).map_err(EngineError::Link)?;
-            link::component(&mut component).map_err(EngineError::Link)?;
             for define in &builder.core {
                 define(&mut core).map_err(EngineError::Link)?;
-            }
-            for define in &builder.component {
-                define(&mut component).map_err(EngineError::Link)?;
             }
         }
         Ok(Self {
             engine,
             core,
-            component,
+            component: OnceLock::new(),
             capacity,
         })
     }
@@ -206,6 +207,12 @@ impl Engine {
         self.0.inner.plain.capacity
     }
 
+    /// Calls `hook` at every tick: each millisecond while a guest computes, and
+    /// at least once after one did. It must be quick. The first hook stays.
+    pub fn on_tick(&self, hook: impl Fn() + Send + Sync + 'static) {
+        let _ = self.0.inner.on_tick.set(Box::new(hook));
+    }
+
     /// Guests that have not ended.
     #[must_use]
     pub fn live(&self) -> usize {
@@ -225,6 +232,23 @@ impl Engine {
             self.0.ticker.kill_at(deadline, &cell);
         }
         RunHandle { cell }
+    }
+
+    /// The linker of components.
+    pub(crate) fn component_linker<'a>(
+        &self,
+        realm: &'a Realm,
+    ) -> Result<&'a ComponentLinker, EngineError> {
+        if let Some(linker) = realm.component.get() {
+            return Ok(linker);
+        }
+        let mut linker = ComponentLinker::new(&realm.engine);
+        link::component(&mut linker).map_err(EngineError::Link)?;
+        for define in &self.0.inner.builder.component {
+            define(&mut linker).map_err(EngineError::Link)?;
+        }
+        // Another thread may have been quicker; its linker serves as well.
+        Ok(realm.component.get_or_init(|| linker))
     }
 
     pub(crate) fn realm(&self, metered: bool) -> Result<&Realm, EngineError> {

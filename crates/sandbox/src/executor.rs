@@ -187,7 +187,10 @@ impl Cell {
         drop(lock(&self.signal_waker).take());
         lock(&self.shared.live).remove(self.place.load(Ordering::Relaxed));
         // A caller's panic must not take a guest thread with it.
-        let told = catch_unwind(AssertUnwindSafe(|| self.exits.exited(self.token, end)));
+        let told = catch_unwind(AssertUnwindSafe(|| match self.others_wait() {
+            true => self.exits.exited_among_others(self.token, end),
+            false => self.exits.exited(self.token, end),
+        }));
         if let Err(panic) = told {
             tracing::error!(
                 token = self.token,

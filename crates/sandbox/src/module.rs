@@ -68,7 +68,7 @@ impl Module {
             }
             ModuleKind::Component => {
                 let component = Component::from_binary(&realm.engine, bytes).map_err(invalid)?;
-                Self::component(realm, &component, metered)
+                Self::component(engine, realm, &component, metered)
             }
         }
     }
@@ -107,7 +107,7 @@ impl Module {
             ModuleKind::Component => {
                 // SAFETY: the contract of this function.
                 let component = unsafe { Component::deserialize(&realm.engine, code) };
-                Self::component(realm, &component.map_err(invalid)?, metered)
+                Self::component(engine, realm, &component.map_err(invalid)?, metered)
             }
         }
     }
@@ -129,6 +129,7 @@ impl Module {
     }
 
     fn component(
+        engine: &Engine,
         realm: &Realm,
         component: &Component,
         metered: bool,
@@ -154,12 +155,12 @@ impl Module {
                 "the component's `wasi:cli/run@0.2` must have `run: func() -> result`".to_owned(),
             ));
         }
-        let pre = realm
-            .component
-            .instantiate_pre(component)
-            .map_err(|error| {
-                CompileError::Unlinkable(printable(&format!("cannot be linked: {error:#}")))
-            })?;
+        let linker = engine
+            .component_linker(realm)
+            .map_err(|error| CompileError::Unlinkable(error.to_string()))?;
+        let pre = linker.instantiate_pre(component).map_err(|error| {
+            CompileError::Unlinkable(printable(&format!("cannot be linked: {error:#}")))
+        })?;
         let pre = CommandPre::new(pre)
             .map_err(|error| CompileError::Unlinkable(printable(&format!("{error:#}"))))?;
         let slots = component

@@ -49,6 +49,13 @@ pub struct Mount {
 pub trait Exits: Send + Sync + 'static {
     /// The run that was started with `token` has ended, and holds nothing any more.
     fn exited(&self, token: u64, outcome: Outcome);
+
+    /// The same, when other guests are ready to run on this thread at once, and
+    /// the engine will tick within a millisecond: a caller that is woken by
+    /// every end may let some gather. By default it is no different.
+    fn exited_among_others(&self, token: u64, outcome: Outcome) {
+        self.exited(token, outcome);
+    }
 }
 
 /// How a run ended and what it used.

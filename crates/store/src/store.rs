@@ -1,8 +1,9 @@
 //! Reading and committing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use tokio::sync::Notify;
 
 use crate::{Change, Key, Kind, Object, Stored, Watch};

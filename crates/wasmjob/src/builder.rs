@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
-use wasmjob_node::{Clock, HostPathPolicy, LogLimits, Node, NodeConfig, NodeParts, Resources};
+use wasmjob_node::{
+    Clock, HostPathPolicy, LogLimits, Node, NodeConfig, NodeParts, Resources, Urgency,
+};
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
 use wasmjob_store::Store;
 
@@ -175,8 +177,8 @@ impl HostBuilder {
     ///
     /// When the system refuses threads, address space or the scratch directory.
     pub fn build(self) -> Result<Host, BuildError> {
-        let mut random = Random::new(self.seed);
-        let scratch = Scratch::make(self.scratch, &mut random)?;
+        let random = Random::new(self.seed);
+        let scratch = Scratch::make(self.scratch)?;
         let mut engine = self.engine.limits(self.limits.clone());
         if let Some(threads) = self.threads {
             engine = engine.threads(threads);
@@ -192,6 +194,8 @@ impl HostBuilder {
             capacity.memory_bytes = memory_bytes;
         }
         let waker = Arc::clone(&mailbox);
+        let ticked = Arc::clone(&mailbox);
+        engine.on_tick(move || ticked.tick());
         let config = NodeConfig {
             name: Arc::from(self.node_name),
             capacity,
@@ -205,7 +209,10 @@ impl HostBuilder {
             engine,
             images: Arc::clone(&images),
             clock: Arc::clone(&clock),
-            wake: Arc::new(move || waker.wake()),
+            wake: Arc::new(move |urgency| match urgency {
+                Urgency::Now => waker.wake(),
+                Urgency::NextTick => waker.wake_at_tick(),
+            }),
         };
         let node = Node::new(config, parts).map_err(BuildError::Thread)?;
         let (store, logs) = (Store::new(), node.logs().clone());
@@ -248,11 +255,12 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    fn make(dir: Option<PathBuf>, random: &mut Random) -> Result<Self, BuildError> {
+    fn make(dir: Option<PathBuf>) -> Result<Self, BuildError> {
         use std::os::unix::fs::DirBuilderExt;
         let own = dir.is_none();
-        let dir =
-            dir.unwrap_or_else(|| std::env::temp_dir().join(format!("wasmjob-{}", random.uid())));
+        // Not by the seed: two hosts may have the same one, and nobody may guess it.
+        let name = || format!("wasmjob-{}", Random::new(None).uid());
+        let dir = dir.unwrap_or_else(|| std::env::temp_dir().join(name()));
         // A directory of our own must be new, so that nobody has prepared it.
         let made = std::fs::DirBuilder::new()
             .recursive(!own)

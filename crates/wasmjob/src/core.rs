@@ -6,13 +6,13 @@
 //! its row is committed, and counting a pod, replacing it and saying so in the
 //! Job's status are one change.
 
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use foldhash::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
@@ -61,6 +61,8 @@ pub(crate) struct Mailbox {
     commands: Mutex<Vec<Command>>,
     thread: OnceLock<Thread>,
     woken: AtomicBool,
+    /// To be woken with the engine's next tick.
+    at_tick: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -85,6 +87,18 @@ impl Mailbox {
         }
     }
 
+    /// Wakes the thread with the engine's next tick.
+    pub(crate) fn wake_at_tick(&self) {
+        self.at_tick.store(true, Ordering::Release);
+    }
+
+    /// The engine ticks.
+    pub(crate) fn tick(&self) {
+        if self.at_tick.load(Ordering::Relaxed) && self.at_tick.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
     fn take(&self) -> Vec<Command> {
         std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -105,12 +119,24 @@ pub(crate) struct Core {
     pod_waiters: HashMap<Uid, Vec<oneshot::Sender<PodResult>>>,
     timers: JobTimers,
     dirty: Vec<Uid>,
+    /// When changes of pods that go on are committed.
+    changes_due: Option<Instant>,
 }
+
+/// How long the change of a pod that goes on may wait to be committed. Most pods
+/// of a busy host end before that, and then only their end is.
+const CHANGES_WAIT: Duration = Duration::from_millis(1);
 
 /// One turn's changes, and what is to be done once they are committed.
 #[derive(Default)]
 struct Turn {
     transaction: Transaction,
+    /// Pods to be put, in the order in which they were first touched; a pod that
+    /// changes more than once in a turn is put once.
+    pods: Vec<Arc<Pod>>,
+    pod_places: HashMap<Uid, usize>,
+    /// Pods whose rows go; after all that is put.
+    gone: Vec<Uid>,
     start: Vec<(Arc<Pod>, Arc<Path>)>,
     stop: Vec<(Uid, Duration)>,
     finished: Vec<Uid>,
@@ -120,6 +146,31 @@ struct Turn {
 }
 
 impl Turn {
+    fn put_pod(&mut self, pod: &Arc<Pod>) {
+        match self.pod_places.get(&pod.uid) {
+            Some(&place) => self.pods[place] = Arc::clone(pod),
+            None => {
+                self.pod_places.insert(pod.uid, self.pods.len());
+                self.pods.push(Arc::clone(pod));
+            }
+        }
+    }
+
+    /// The transaction with everything in it.
+    fn close(&mut self) -> Transaction {
+        let mut transaction = std::mem::take(&mut self.transaction);
+        self.pods
+            .drain(..)
+            .for_each(|pod| transaction.put(Object::Pod(pod)));
+        self.gone.drain(..).for_each(|uid| {
+            transaction.delete(Key {
+                kind: Kind::Pod,
+                uid,
+            })
+        });
+        transaction
+    }
+
     fn answer<T: 'static>(&mut self, reply: oneshot::Sender<T>, answer: T) {
         self.answers.push(Box::new(move || {
             // Whoever asked may have gone.
@@ -142,13 +193,14 @@ impl Core {
             clock,
             random,
             mailbox,
-            jobs: HashMap::new(),
-            job_names: HashMap::new(),
-            loose: HashMap::new(),
-            pod_names: HashSet::new(),
-            pod_waiters: HashMap::new(),
+            jobs: HashMap::default(),
+            job_names: HashMap::default(),
+            loose: HashMap::default(),
+            pod_names: HashSet::default(),
+            pod_waiters: HashMap::default(),
             timers: JobTimers::default(),
             dirty: Vec::new(),
+            changes_due: None,
         }
     }
 
@@ -179,10 +231,14 @@ impl Core {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        [self.node.next_timeout(), self.timers.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.node.next_timeout(),
+            self.timers.next(),
+            self.changes_due,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// One turn; `false` ends the thread.
@@ -205,10 +261,16 @@ impl Core {
             }
         }
         self.node.handle();
-        for update in self.node.take_updates() {
+        let now = self.clock.monotonic();
+        for update in self.node.take_ended() {
             self.pod_changed(&mut turn, update);
         }
-        let now = self.clock.monotonic();
+        if self.changes_due.is_some_and(|due| due <= now) {
+            self.changes_due = None;
+            for update in self.node.take_changes() {
+                self.pod_changed(&mut turn, update);
+            }
+        }
         while let Some(uid) = self.timers.take(now) {
             if let Some(entry) = self.jobs.get_mut(&uid) {
                 entry.timer = None;
@@ -220,12 +282,15 @@ impl Core {
             self.look(&mut turn, uid, wall);
         }
         self.act(turn);
+        if self.changes_due.is_none() && self.node.has_changes() {
+            self.changes_due = Some(now + CHANGES_WAIT);
+        }
         true
     }
 
     /// Commits a turn's changes and does what follows from them.
-    fn act(&mut self, turn: Turn) {
-        self.store.commit(turn.transaction);
+    fn act(&mut self, mut turn: Turn) {
+        self.store.commit(turn.close());
         turn.answers.into_iter().for_each(|answer| answer());
         for (uid, grace) in turn.stop {
             self.node.stop(uid, grace);
@@ -257,7 +322,7 @@ impl Core {
 
     fn apply(&mut self, turn: &mut Turn, new: Vec<New>) -> Result<Vec<Applied>, ApplyError> {
         // All or nothing: first everything is checked.
-        let mut names = HashSet::new();
+        let mut names = HashSet::default();
         for new in &new {
             let (kind, metadata) = match new {
                 New::Job(job, _) => ("Job", &job.metadata),
@@ -382,7 +447,7 @@ impl Core {
                 self.pod_names
                     .insert((Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
                 self.loose.insert(pod.uid, Arc::clone(&pod));
-                turn.transaction.put(Object::Pod(Arc::clone(&pod)));
+                turn.put_pod(&pod);
                 turn.start.push((pod, base));
                 applied
             }
@@ -425,7 +490,7 @@ impl Core {
         let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
         match owner.filter(|owner| self.jobs.contains_key(owner)) {
             Some(owner) => {
-                turn.transaction.put(Object::Pod(Arc::clone(&pod)));
+                turn.put_pod(&pod);
                 if let Some(entry) = self.jobs.get_mut(&owner) {
                     entry.pods.update(pod);
                 }
@@ -436,7 +501,7 @@ impl Core {
                 self.pod_gone(turn, &pod);
             }
             None => {
-                turn.transaction.put(Object::Pod(Arc::clone(&pod)));
+                turn.put_pod(&pod);
                 self.loose.insert(uid, pod);
             }
         }
@@ -536,7 +601,7 @@ impl Core {
                 note: EventNote::CreatedPod(Arc::clone(&pod.name)),
             };
             self.job_event(turn, &job, event);
-            turn.transaction.put(Object::Pod(Arc::clone(&pod)));
+            turn.put_pod(&pod);
             if let Some(entry) = self.jobs.get_mut(&uid) {
                 entry.pods.insert(Arc::clone(&pod));
             }
@@ -600,7 +665,7 @@ impl Core {
         let mut pod = (**pod).clone();
         change(&mut pod);
         let pod = Arc::new(pod);
-        turn.transaction.put(Object::Pod(Arc::clone(&pod)));
+        turn.put_pod(&pod);
         if pod.deletion.is_some() {
             entry.deleting.insert(pod.uid);
         }
@@ -643,10 +708,7 @@ impl Core {
     fn pod_gone(&mut self, turn: &mut Turn, pod: &Pod) {
         self.pod_names
             .remove(&(Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
-        turn.transaction.delete(Key {
-            kind: Kind::Pod,
-            uid: pod.uid,
-        });
+        turn.gone.push(pod.uid);
     }
 
     fn edit(&mut self, turn: &mut Turn, uid: Uid, edit: EditFn) -> Result<(), EditError> {
@@ -710,7 +772,7 @@ impl Core {
             pod.deletion = Some(deletion(now, grace));
         }
         let pod = Arc::new(pod);
-        turn.transaction.put(Object::Pod(Arc::clone(&pod)));
+        turn.put_pod(&pod);
         turn.stop.push((pod.uid, grace));
         self.loose.insert(pod.uid, pod);
     }

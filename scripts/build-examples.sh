@@ -19,6 +19,7 @@ set -euo pipefail
 suite=trixie
 rustc_version=1.85.1
 lld=lld-19
+binaryen_version=120
 zig_version=0.17.0
 component_ld_version=0.5.31
 
@@ -88,9 +89,9 @@ rust_toolchain() {
         debootstrap --variant=minbase "$suite" "$chroot_dir" "$uri" >"$toolchain/debootstrap.log" 2>&1 \
             || die "debootstrap failed; see $toolchain/debootstrap.log"
         cp /etc/resolv.conf "$chroot_dir/etc/resolv.conf"
-        say "apt-get install rustc cargo libstd-rust-dev-wasm32 $lld"
+        say "apt-get install rustc cargo libstd-rust-dev-wasm32 $lld binaryen"
         in_chroot sh -c "apt-get update && apt-get install -y --no-install-recommends \
-            rustc cargo libstd-rust-dev-wasm32 $lld" >"$toolchain/apt.log" 2>&1 \
+            rustc cargo libstd-rust-dev-wasm32 $lld binaryen" >"$toolchain/apt.log" 2>&1 \
             || die "apt-get failed; see $toolchain/apt.log"
         # What Debian's rustc and wasm-component-ld call the linker.
         ln -sf "/usr/bin/wasm-ld-${lld#lld-}" "$chroot_dir/usr/local/bin/rust-lld"
@@ -102,6 +103,11 @@ rust_toolchain() {
     case $found in
         "rustc $rustc_version "*) say "$found" ;;
         *) die "expected rustc $rustc_version in $suite, found \`$found\`" ;;
+    esac
+    found=$(in_chroot wasm-opt --version)
+    case $found in
+        "wasm-opt version $binaryen_version"*) say "$found" ;;
+        *) die "expected wasm-opt $binaryen_version in $suite, found \`$found\`" ;;
     esac
 }
 
@@ -144,7 +150,15 @@ cargo_build() {
         cargo "$target" "${packages[@]}"
     for name in "$@"; do
         mkdir -p "$out/$name"
-        cp "$chroot_dir/src/guests/target/$target/release/$name.wasm" "$out/$name/$name.wasm"
+        local built=/src/guests/target/$target/release/$name.wasm
+        # A component is not what wasm-opt understands.
+        if [ "$target" = wasm32-wasip1 ]; then
+            # The features that rustc uses; a stripped module does not tell them.
+            in_chroot wasm-opt -Oz --enable-bulk-memory --enable-sign-ext --enable-mutable-globals \
+                --enable-nontrapping-float-to-int --enable-multivalue --enable-reference-types \
+                "$built" -o "$built"
+        fi
+        cp "$chroot_dir$built" "$out/$name/$name.wasm"
     done
 }
 

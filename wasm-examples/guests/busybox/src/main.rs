@@ -9,6 +9,7 @@
 
 mod applets;
 mod clock;
+mod decimal;
 mod host;
 mod paths;
 mod pattern;

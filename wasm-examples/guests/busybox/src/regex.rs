@@ -152,8 +152,8 @@ impl Matcher<'_> {
             Node::Class(class) => crate::pattern::class(class, 0, c).is_some_and(|(found, _)| found),
             Node::Perl('w') => is_word(c),
             Node::Perl('W') => !is_word(c),
-            Node::Perl('s') => c.is_whitespace(),
-            Node::Perl(_) => !c.is_whitespace(),
+            Node::Perl('s') => c.is_ascii_whitespace(),
+            Node::Perl(_) => !c.is_ascii_whitespace(),
             _ => false,
         };
         eq(node, c)
@@ -166,5 +166,5 @@ fn is_single(node: &Node) -> bool {
 }
 
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+    c.is_ascii_alphanumeric() || c == '_'
 }

@@ -1,5 +1,6 @@
 //! echo and printf.
 
+use crate::decimal::Decimal;
 use crate::world::{Stop, World};
 
 /// `echo [-neE] WORD…`
@@ -170,8 +171,7 @@ impl Printer<'_> {
             'x' => prefixed("0x", precise(format!("{:x}", self.integer()), &spec), &spec),
             'X' => prefixed("0X", precise(format!("{:X}", self.integer()), &spec), &spec),
             'o' => prefixed("0", precise(format!("{:o}", self.integer()), &spec), &spec),
-            'f' | 'F' => self.float(&spec, |value, precision| format!("{value:.precision$}")),
-            'e' | 'g' => self.float(&spec, |value, _| format!("{value}")),
+            'f' | 'F' | 'g' => self.decimal(&spec, letter == 'g'),
             other => {
                 self.world.say(&format!("%{other}: invalid format"));
                 self.status = 1;
@@ -272,17 +272,20 @@ impl Printer<'_> {
         }
     }
 
-    fn float(&mut self, spec: &Spec, format: fn(f64, usize) -> String) -> String {
+    fn decimal(&mut self, spec: &Spec, shortest: bool) -> String {
         let text = self.argument();
-        let value: f64 = match text.trim() {
-            "" => 0.0,
-            text => match text.parse() {
-                Ok(value) => value,
-                Err(_) => self.invalid(text, 0.0),
+        let value = match text.trim() {
+            "" => Decimal::default(),
+            text => match Decimal::parse(text) {
+                Some(value) => value,
+                None => self.invalid(text, Decimal::default()),
             },
         };
-        let digits = format(value, spec.precision.unwrap_or(6));
-        if spec.plus && value >= 0.0 { format!("+{digits}") } else { digits }
+        let mut digits = value.format(spec.precision.unwrap_or(6));
+        if shortest && digits.contains('.') {
+            digits.truncate(digits.trim_end_matches('0').trim_end_matches('.').len());
+        }
+        if spec.plus && value.sign() >= 0 { format!("+{digits}") } else { digits }
     }
 
     fn invalid<T>(&mut self, text: &str, value: T) -> T {

@@ -151,7 +151,7 @@ impl Search<'_> {
     fn fitting(&self, regex: &Regex, line: &str, mut from: usize) -> Option<(usize, usize)> {
         loop {
             let (start, end) = regex.find(line, from)?[0]?;
-            let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
             let whole = start == 0 && end == line.len();
             let word = !is_word(line[..start].chars().next_back()) && !is_word(line[end..].chars().next());
             if (whole || !self.options.has('x')) && (word || !self.options.has('w')) {

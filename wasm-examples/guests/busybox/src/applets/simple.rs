@@ -1,6 +1,7 @@
 //! true, false, sleep, usleep, yes, seq.
 
 use super::options::Options;
+use crate::decimal::Decimal;
 use crate::host;
 use crate::stream::{Output, PIPE_BYTES_MAX};
 use crate::world::{Stop, World};
@@ -18,22 +19,22 @@ pub(super) fn sleep(world: &World, args: &[String]) -> Result<i32, Stop> {
     if args.is_empty() {
         return world.stop(1, "missing operand");
     }
-    let mut seconds = 0.0;
+    let mut total = Decimal::default();
     for arg in args {
-        let (digits, unit) = match arg.as_bytes().last() {
-            Some(b's') => (&arg[..arg.len() - 1], 1.0),
-            Some(b'm') => (&arg[..arg.len() - 1], 60.0),
-            Some(b'h') => (&arg[..arg.len() - 1], 3600.0),
-            Some(b'd') => (&arg[..arg.len() - 1], 86400.0),
-            _ => (arg.as_str(), 1.0),
-        };
-        match digits.parse::<f64>() {
-            Ok(number) if number >= 0.0 => seconds += number * unit,
-            _ if arg == "infinity" => seconds = f64::MAX,
+        let seconds = match Decimal::parse_start(arg) {
+            Some((number, "" | "s")) => number,
+            Some((number, "m")) => number.times(60),
+            Some((number, "h")) => number.times(3600),
+            Some((number, "d")) => number.times(86_400),
+            _ if arg == "infinity" => Decimal::whole(i64::from(i32::MAX)),
             _ => return world.stop(1, &format!("invalid number '{arg}'")),
+        };
+        if seconds.sign() < 0 {
+            return world.stop(1, &format!("invalid number '{arg}'"));
         }
+        total = total.plus(seconds);
     }
-    Ok(pause((seconds * 1000.0) as u64))
+    Ok(pause(total.thousandths()))
 }
 
 pub(super) fn usleep(world: &World, args: &[String]) -> Result<i32, Stop> {
@@ -80,38 +81,39 @@ pub(super) fn seq(world: &World, args: &[String]) -> Result<i32, Stop> {
         [first, step, last] => (first.as_str(), step.as_str(), last.as_str()),
         _ => return world.stop(1, "expected [FIRST [STEP]] LAST"),
     };
-    let mut values = [0.0; 3];
+    let mut values = [Decimal::default(); 3];
     for (value, text) in values.iter_mut().zip([first, step, last]) {
-        match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => *value = number,
-            _ => return world.stop(1, &format!("invalid number '{text}'")),
+        match Decimal::parse(text) {
+            Some(number) => *value = number,
+            None => return world.stop(1, &format!("invalid number '{text}'")),
         }
     }
     let [start, step_by, end] = values;
-    if step_by == 0.0 {
+    if step_by.sign() == 0 {
         return world.stop(1, "the step must not be 0");
     }
     let decimals = decimals(first).max(decimals(step));
-    let width = if options.has('w') { [start, end].map(|n| format!("{n:.decimals$}").len()).into_iter().max() } else { None };
-    let width = width.unwrap_or(0);
+    let width = match options.has('w') {
+        true => start.format(decimals).len().max(end.format(decimals).len()),
+        false => 0,
+    };
     let separator = options.value('s').unwrap_or("\n");
     let mut text = String::new();
-    for index in 0_u64.. {
-        let value = start + step_by * index as f64;
-        // Half a unit of the last digit, for what doubles do to sums.
-        let slack = 0.1_f64.powi(decimals as i32 + 1);
-        if step_by > 0.0 && value > end + slack || step_by < 0.0 && value < end - slack {
-            break;
-        }
-        if index > 0 {
+    let mut value = start;
+    while if step_by.sign() > 0 { value <= end } else { value >= end } {
+        if value != start {
             text.push_str(separator);
         }
-        text.push_str(&format!("{value:0width$.decimals$}"));
+        let digits = value.format(decimals);
+        let (sign, digits) = digits.split_at(usize::from(digits.starts_with('-')));
+        let width = width.saturating_sub(sign.len());
+        text.push_str(&format!("{sign}{digits:0>width$}"));
         if text.len() > 8192 {
             world.print(std::mem::take(&mut text))?;
         }
+        value = value.plus(step_by);
     }
-    let any = step_by > 0.0 && start <= end || step_by < 0.0 && start >= end;
+    let any = if step_by.sign() > 0 { start <= end } else { start >= end };
     world.print(text + if any { "\n" } else { "" })?;
     Ok(0)
 }
@@ -119,7 +121,7 @@ pub(super) fn seq(world: &World, args: &[String]) -> Result<i32, Stop> {
 /// A negative number is no option.
 fn options_before_numbers(args: &[String]) -> (&[String], &[String]) {
     let mut at = 0;
-    while args.get(at).is_some_and(|arg| arg.starts_with('-') && arg.parse::<f64>().is_err()) {
+    while args.get(at).is_some_and(|arg| arg.starts_with('-') && Decimal::parse(arg).is_none()) {
         at += if args[at] == "-s" { 2 } else { 1 };
     }
     args.split_at(at.min(args.len()))

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::options::{number, Options};
+use crate::decimal::Decimal;
 use crate::paths::lines;
 use crate::world::{Stop, World};
 
@@ -81,9 +82,9 @@ impl Key {
     fn compare(&self, left: &str, right: &str, separator: Option<char>) -> Ordering {
         let (left, right) = (self.part(left, separator), self.part(right, separator));
         let order = if self.numeric {
-            leading_number(&left).total_cmp(&leading_number(&right))
+            leading_number(&left).cmp(&leading_number(&right))
         } else if self.fold {
-            left.to_uppercase().cmp(&right.to_uppercase())
+            left.to_ascii_uppercase().cmp(&right.to_ascii_uppercase())
         } else {
             left.cmp(&right)
         };
@@ -104,17 +105,14 @@ impl Key {
 }
 
 /// The number at the beginning, 0 if there is none.
-fn leading_number(text: &str) -> f64 {
-    let text = text.trim_start();
-    let end = text
-        .char_indices()
-        .find(|(at, c)| !(c.is_ascii_digit() || *c == '.' || *at == 0 && *c == '-'))
-        .map_or(text.len(), |(at, _)| at);
-    let number: f64 = text[..end].parse().unwrap_or(0.0);
-    match text[end..].chars().next() {
-        Some('K' | 'k') => number * 1024.0,
-        Some('M') => number * 1024.0 * 1024.0,
-        Some('G') => number * 1024.0 * 1024.0 * 1024.0,
+fn leading_number(text: &str) -> Decimal {
+    let Some((number, rest)) = Decimal::parse_start(text.trim_start()) else {
+        return Decimal::default();
+    };
+    match rest.bytes().next() {
+        Some(b'K' | b'k') => number.times(1 << 10),
+        Some(b'M') => number.times(1 << 20),
+        Some(b'G') => number.times(1 << 30),
         _ => number,
     }
 }
@@ -132,7 +130,7 @@ pub(super) fn uniq(world: &World, args: &[String]) -> Result<i32, Stop> {
     let key = |line: &str| {
         let rest: Vec<&str> = line.split_ascii_whitespace().skip(skip).collect();
         let key = if skip > 0 { rest.join(" ") } else { line.to_owned() };
-        if options.has('i') { key.to_lowercase() } else { key }
+        if options.has('i') { key.to_ascii_lowercase() } else { key }
     };
     let mut groups: Vec<(String, usize)> = Vec::new();
     for line in lines(&input.all().unwrap_or_default()) {

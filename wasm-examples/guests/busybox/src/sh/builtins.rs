@@ -63,7 +63,7 @@ fn cd(shell: &mut Shell, args: &[String]) -> Run {
     let directory = paths::normalize(&shell.directory, target);
     match paths::stat(&directory, true) {
         Ok(stat) if stat.kind == paths::Kind::Directory => {}
-        _ => return shell.error(1, &format!("cd: can't cd to {target}: No such file or directory")),
+        _ => return shell.error(2, &format!("cd: can't cd to {target}: No such file or directory")),
     }
     if args.first().is_some_and(|arg| arg == "-") {
         shell.print(&format!("{directory}\n"));

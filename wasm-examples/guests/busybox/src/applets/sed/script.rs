@@ -65,7 +65,7 @@ pub(super) fn parse(text: &str, dialect: Dialect) -> Parsed<Vec<Command>> {
     let mut parser = Parser { chars: text.chars().collect(), at: 0, dialect };
     let mut commands = Vec::new();
     loop {
-        parser.skip(|c| c.is_whitespace() || c == ';');
+        parser.skip(|c| c.is_ascii_whitespace() || c == ';');
         if parser.peek().is_none() {
             return Ok(commands);
         }
@@ -81,7 +81,7 @@ impl Parser {
     fn command(&mut self) -> Parsed<Command> {
         let from = self.address()?;
         let to = if from.is_some() && self.take(',') { self.address()? } else { None };
-        self.skip(char::is_whitespace);
+        self.skip(|c| c.is_ascii_whitespace());
         let inverted = self.take('!');
         let letter = self.peek().ok_or("missing command")?;
         self.at += 1;
@@ -159,7 +159,7 @@ impl Parser {
     fn text(&mut self) -> String {
         self.skip(|c| c == ' ');
         self.take('\\');
-        self.skip(char::is_whitespace);
+        self.skip(|c| c.is_ascii_whitespace());
         let start = self.at;
         self.skip(|c| c != '\n');
         self.chars[start..self.at].iter().collect()

@@ -131,8 +131,10 @@ impl Parser {
                 if !self.take("\"") {
                     return Err("syntax error: unterminated quoted string".to_owned());
                 }
-                // An empty string is a word too.
-                parts.text("", true);
+                // An empty string is a word too; "$@" without arguments is none.
+                if inside.0.is_empty() {
+                    parts.text("", true);
+                }
                 parts.parts.extend(inside.0);
             }
             '`' => {

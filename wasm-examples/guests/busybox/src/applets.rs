@@ -114,6 +114,9 @@ fn run(world: &World, command: &[String]) -> Result<i32, Stop> {
     };
     match find(base_name(name)) {
         Some(applet) => Ok(world.named(base_name(name)).run(applet, args)),
-        None => world.stop(127, &format!("can't execute '{name}': No such file or directory")),
+        None => world.stop(
+            127,
+            &format!("can't execute '{name}': No such file or directory"),
+        ),
     }
 }

@@ -3,10 +3,28 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 /// A moment, in UTC.
@@ -42,18 +60,26 @@ impl Date {
     /// A file's time.
     pub(crate) fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanoseconds: since.subsec_nanos() }
+        Self {
+            seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: since.subsec_nanos(),
+        }
     }
 
     /// Reads `@SECONDS`, `YYYY-MM-DD` and `YYYY-MM-DD HH:MM[:SS]`, also with a T
     /// between and a Z behind.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Some(seconds) = text.strip_prefix('@') {
-            return Some(Self { seconds: seconds.parse().ok()?, nanoseconds: 0 });
+            return Some(Self {
+                seconds: seconds.parse().ok()?,
+                nanoseconds: 0,
+            });
         }
         let text = text.trim_end_matches('Z').replace('T', " ");
         let (day, time) = text.split_once(' ').unwrap_or((&text, "0:0"));
-        let [year, month, day] = numbers(day, '-')?[..] else { return None };
+        let [year, month, day] = numbers(day, '-')?[..] else {
+            return None;
+        };
         let time = numbers(time, ':')?;
         let (hour, minute, second) = match time[..] {
             [hour, minute] => (hour, minute, 0),
@@ -66,7 +92,10 @@ impl Date {
             && (0..60).contains(&minute)
             && (0..60).contains(&second);
         valid.then(|| Self {
-            seconds: days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second,
+            seconds: days_from_civil(year, month, day) * 86_400
+                + hour * 3600
+                + minute * 60
+                + second,
             nanoseconds: 0,
         })
     }
@@ -116,7 +145,16 @@ impl Date {
     }
 
     fn field(self, parts: &Parts, directive: char) -> String {
-        let Parts { year, month, day, hour, minute, second, weekday, year_day } = *parts;
+        let Parts {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            weekday,
+            year_day,
+        } = *parts;
         let noon = (hour + 11) % 12 + 1;
         let mut text = String::new();
         let _ = match directive {
@@ -137,7 +175,7 @@ impl Date {
             'l' => write!(text, "{noon:2}"),
             'm' => write!(text, "{month:02}"),
             'M' => write!(text, "{minute:02}"),
-            'n' => write!(text, "\n"),
+            'n' => writeln!(text),
             'N' => write!(text, "{:09}", self.nanoseconds),
             'p' => write!(text, "{}", if hour < 12 { "AM" } else { "PM" }),
             'r' => return self.format("%I:%M:%S %p"),
@@ -167,7 +205,9 @@ fn unpadded(field: &str) -> &str {
 }
 
 fn numbers(text: &str, separator: char) -> Option<Vec<i64>> {
-    text.split(separator).map(|part| part.parse().ok()).collect()
+    text.split(separator)
+        .map(|part| part.parse().ok())
+        .collect()
 }
 
 /// Days since 1970 of a date; March is made the first month, so that the leap
@@ -186,10 +226,15 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
 }

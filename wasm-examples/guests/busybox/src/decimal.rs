@@ -30,7 +30,9 @@ impl Decimal {
         let mut end = 0;
         for byte in digits.bytes() {
             match (byte, places) {
-                (b'0'..=b'9', None) => units = (units * 10 + i128::from(byte - b'0') * ONE).min(MAX),
+                (b'0'..=b'9', None) => {
+                    units = (units * 10 + i128::from(byte - b'0') * ONE).min(MAX)
+                }
                 (b'0'..=b'9', Some(place)) => {
                     if place < PLACES {
                         units += i128::from(byte - b'0') * 10_i128.pow(PLACES - 1 - place);

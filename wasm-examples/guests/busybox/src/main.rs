@@ -50,7 +50,9 @@ fn call(world: &World, args: &[String]) -> i32 {
             match applets::find(name) {
                 Some(applet) => world.named(name).run(applet, rest),
                 None if matches!(second.as_str(), "--help" | "--list") => applets::list(world),
-                None => world.named("busybox").error(127, &format!("{second}: applet not found")),
+                None => world
+                    .named("busybox")
+                    .error(127, &format!("{second}: applet not found")),
             }
         }
     }

@@ -3,7 +3,7 @@
 //! that scripts take for granted.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -45,7 +45,11 @@ pub(crate) fn initial_directory() -> String {
 
 /// `path` seen from `directory`, without `.`, `..` and doubled slashes.
 pub(crate) fn normalize(directory: &str, path: &str) -> String {
-    let whole = if path.starts_with('/') { path.to_owned() } else { format!("{directory}/{path}") };
+    let whole = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{directory}/{path}")
+    };
     let absolute = whole.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in whole.split('/') {
@@ -68,12 +72,24 @@ pub(crate) fn normalize(directory: &str, path: &str) -> String {
 /// What the resolved path leads to; follows links if asked.
 pub(crate) fn stat(path: &str, follow: bool) -> io::Result<Stat> {
     if is_device(path) {
-        return Ok(Stat { kind: Kind::Device, bytes: 0, modified: None });
+        return Ok(Stat {
+            kind: Kind::Device,
+            bytes: 0,
+            modified: None,
+        });
     }
     if is_above_mounts(path) {
-        return Ok(Stat { kind: Kind::Directory, bytes: 0, modified: None });
+        return Ok(Stat {
+            kind: Kind::Directory,
+            bytes: 0,
+            modified: None,
+        });
     }
-    let data = if follow { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
+    let data = if follow {
+        fs::metadata(path)?
+    } else {
+        fs::symlink_metadata(path)?
+    };
     let kind = if data.is_symlink() {
         Kind::Link
     } else if data.is_dir() {
@@ -83,20 +99,32 @@ pub(crate) fn stat(path: &str, follow: bool) -> io::Result<Stat> {
     } else {
         Kind::Device
     };
-    Ok(Stat { kind, bytes: data.len(), modified: data.modified().ok() })
+    Ok(Stat {
+        kind,
+        bytes: data.len(),
+        modified: data.modified().ok(),
+    })
 }
 
 /// The names in a directory, sorted, without `.` and `..`.
 pub(crate) fn names(path: &str) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     if is_above_mounts(path) {
-        let prefix = if path == "/" { "/".to_owned() } else { format!("{path}/") };
+        let prefix = if path == "/" {
+            "/".to_owned()
+        } else {
+            format!("{path}/")
+        };
         for mount in host::preopens() {
             if let Some(rest) = mount.strip_prefix(&prefix) {
                 names.extend(rest.split('/').next().map(str::to_owned));
             }
         }
-        names.push(if path == "/" { "dev".to_owned() } else { String::new() });
+        names.push(if path == "/" {
+            "dev".to_owned()
+        } else {
+            String::new()
+        });
     } else {
         for entry in fs::read_dir(path)? {
             names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -114,13 +142,24 @@ fn is_above_mounts(path: &str) -> bool {
     if mounts.iter().any(|mount| mount == path || mount == "/") {
         return false;
     }
-    path == "/" || mounts.iter().any(|mount| mount.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    path == "/"
+        || mounts.iter().any(|mount| {
+            mount
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('/'))
+        })
 }
 
 fn is_device(path: &str) -> bool {
     matches!(
         path,
-        "/dev/null" | "/dev/zero" | "/dev/random" | "/dev/urandom" | "/dev/stdin" | "/dev/stdout" | "/dev/stderr"
+        "/dev/null"
+            | "/dev/zero"
+            | "/dev/random"
+            | "/dev/urandom"
+            | "/dev/stdin"
+            | "/dev/stdout"
+            | "/dev/stderr"
     )
 }
 
@@ -132,7 +171,7 @@ pub(crate) fn open(path: &str, stdin: &Input) -> io::Result<Input> {
         "/dev/zero" => Ok(Input::new(BufReader::new(io::repeat(0)))),
         "/dev/random" | "/dev/urandom" => Ok(Input::new(BufReader::new(Random))),
         _ if stat(path, true).is_ok_and(|stat| stat.kind == Kind::Directory) => {
-            Err(io::Error::new(ErrorKind::Other, "Is a directory"))
+            Err(io::Error::other("Is a directory"))
         }
         _ => Ok(Input::new(BufReader::new(File::open(path)?))),
     }
@@ -172,5 +211,9 @@ impl Read for Random {
 
 /// All lines of an input, without their line feeds.
 pub(crate) fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
-    bytes.lines().map_while(Result::ok).map(String::into_bytes).collect()
+    bytes
+        .lines()
+        .map_while(Result::ok)
+        .map(String::into_bytes)
+        .collect()
 }

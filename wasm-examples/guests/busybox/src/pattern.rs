@@ -98,7 +98,8 @@ pub(crate) fn class(pattern: &[char], mut p: usize, c: char) -> Option<(bool, us
         }
         first = false;
         if low == '[' && pattern.get(p + 1) == Some(&':') {
-            let end = (p + 2..pattern.len() - 1).find(|end| pattern[*end] == ':' && pattern[end + 1] == ']')?;
+            let end = (p + 2..pattern.len() - 1)
+                .find(|end| pattern[*end] == ':' && pattern[end + 1] == ']')?;
             let name: String = pattern[p + 2..end].iter().collect();
             found |= in_named_class(&name, c);
             p = end + 2;

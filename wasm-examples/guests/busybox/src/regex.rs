@@ -25,7 +25,11 @@ enum Node {
     Reference(usize),
     /// Alternatives; the number of the group, if it captures.
     Group(Vec<Vec<Node>>, usize),
-    Repeat { node: Box<Node>, min: usize, max: usize },
+    Repeat {
+        node: Box<Node>,
+        min: usize,
+        max: usize,
+    },
 }
 
 /// A compiled expression.
@@ -50,8 +54,15 @@ type Next<'n> = &'n mut dyn FnMut(&mut Matcher<'_>, usize) -> bool;
 
 impl Regex {
     /// Compiles an expression; the error is a text.
-    pub(crate) fn new(text: &str, dialect: Dialect, ignore_case: bool) -> Result<Self, &'static str> {
-        Ok(Self { alternatives: parse::parse(text, dialect)?, ignore_case })
+    pub(crate) fn new(
+        text: &str,
+        dialect: Dialect,
+        ignore_case: bool,
+    ) -> Result<Self, &'static str> {
+        Ok(Self {
+            alternatives: parse::parse(text, dialect)?,
+            ignore_case,
+        })
     }
 
     /// The leftmost match that begins at the byte `from` or behind it.
@@ -60,7 +71,12 @@ impl Regex {
         let first = text.get(..from)?.chars().count();
         let mut offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
         offsets.push(text.len());
-        let mut matcher = Matcher { text: &chars, groups: [None; 10], ignore_case: self.ignore_case, steps: 0 };
+        let mut matcher = Matcher {
+            text: &chars,
+            groups: [None; 10],
+            ignore_case: self.ignore_case,
+            steps: 0,
+        };
         for start in first..=chars.len() {
             matcher.groups = [None; 10];
             let mut end = None;
@@ -70,7 +86,11 @@ impl Regex {
             });
             if let Some(end) = end.filter(|_| found) {
                 matcher.groups[0] = Some((start, end));
-                return Some(matcher.groups.map(|group| group.map(|(start, end)| (offsets[start], offsets[end]))));
+                return Some(
+                    matcher
+                        .groups
+                        .map(|group| group.map(|(start, end)| (offsets[start], offsets[end]))),
+                );
             }
         }
         None
@@ -79,7 +99,9 @@ impl Regex {
 
 impl Matcher<'_> {
     fn alternatives(&mut self, alternatives: &[Vec<Node>], at: usize, next: Next<'_>) -> bool {
-        alternatives.iter().any(|nodes| self.sequence(nodes, at, next))
+        alternatives
+            .iter()
+            .any(|nodes| self.sequence(nodes, at, next))
     }
 
     fn sequence(&mut self, nodes: &[Node], at: usize, next: Next<'_>) -> bool {
@@ -98,7 +120,10 @@ impl Matcher<'_> {
             Node::Start => at == 0 && next(self, at),
             Node::End => at == self.text.len() && next(self, at),
             Node::WordEdge => {
-                let is_word = |at: Option<usize>| at.and_then(|at| self.text.get(at)).is_some_and(|c| is_word(*c));
+                let is_word = |at: Option<usize>| {
+                    at.and_then(|at| self.text.get(at))
+                        .is_some_and(|c| is_word(*c))
+                };
                 is_word(at.checked_sub(1)) != is_word(Some(at)) && next(self, at)
             }
             Node::Group(alternatives, number) => {
@@ -125,7 +150,9 @@ impl Matcher<'_> {
                 self.text[at..].starts_with(text) && next(self, at + text.len())
             }
             Node::Repeat { node, min, max } => self.repeat(node, *min, *max, at, next),
-            single => self.text.get(at).is_some_and(|c| self.single(single, *c)) && next(self, at + 1),
+            single => {
+                self.text.get(at).is_some_and(|c| self.single(single, *c)) && next(self, at + 1)
+            }
         }
     }
 
@@ -134,7 +161,10 @@ impl Matcher<'_> {
         if is_single(node) {
             // No recursion for what is most common.
             let limit = max.min(self.text.len() - at);
-            let count = self.text[at..at + limit].iter().take_while(|c| self.single(node, **c)).count();
+            let count = self.text[at..at + limit]
+                .iter()
+                .take_while(|c| self.single(node, **c))
+                .count();
             return (min..=count).rev().any(|count| next(self, at + count));
         }
         let again = max > 0
@@ -149,7 +179,9 @@ impl Matcher<'_> {
         let eq = |node: &Node, c: char| match node {
             Node::Char(own) => *own == c,
             Node::Any => true,
-            Node::Class(class) => crate::pattern::class(class, 0, c).is_some_and(|(found, _)| found),
+            Node::Class(class) => {
+                crate::pattern::class(class, 0, c).is_some_and(|(found, _)| found)
+            }
             Node::Perl('w') => is_word(c),
             Node::Perl('W') => !is_word(c),
             Node::Perl('s') => c.is_ascii_whitespace(),
@@ -157,12 +189,16 @@ impl Matcher<'_> {
             _ => false,
         };
         eq(node, c)
-            || self.ignore_case && (eq(node, c.to_ascii_lowercase()) || eq(node, c.to_ascii_uppercase()))
+            || self.ignore_case
+                && (eq(node, c.to_ascii_lowercase()) || eq(node, c.to_ascii_uppercase()))
     }
 }
 
 fn is_single(node: &Node) -> bool {
-    matches!(node, Node::Char(_) | Node::Any | Node::Class(_) | Node::Perl(_))
+    matches!(
+        node,
+        Node::Char(_) | Node::Any | Node::Class(_) | Node::Perl(_)
+    )
 }
 
 fn is_word(c: char) -> bool {

@@ -100,7 +100,10 @@ pub(crate) fn main(world: &World, args: &[String]) -> Result<i32, Stop> {
     let mut shell = Shell::new(world);
     let mut args = args.to_vec();
     let mut script = false;
-    while args.first().is_some_and(|arg| arg.len() > 1 && (arg.starts_with('-') || arg.starts_with('+'))) {
+    while args
+        .first()
+        .is_some_and(|arg| arg.len() > 1 && (arg.starts_with('-') || arg.starts_with('+')))
+    {
         let option = args.remove(0);
         match option.as_str() {
             "--" => break,
@@ -142,7 +145,10 @@ pub(crate) fn main(world: &World, args: &[String]) -> Result<i32, Stop> {
 
 fn read(world: &World, file: &str) -> Result<Vec<u8>, Stop> {
     match world.stat(file) {
-        Err(_) => world.stop(2, &format!("can't open '{file}': No such file or directory")),
+        Err(_) => world.stop(
+            2,
+            &format!("can't open '{file}': No such file or directory"),
+        ),
         Ok(_) => Ok(world.open(file)?.all().unwrap_or_default()),
     }
 }
@@ -218,7 +224,11 @@ impl Shell {
     fn world(&self, name: &str, environment: Vec<(String, String)>) -> World {
         World {
             name: name.to_owned(),
-            io: Io { stdin: self.input(), stdout: self.output(1), stderr: self.output(2) },
+            io: Io {
+                stdin: self.input(),
+                stdout: self.output(1),
+                stderr: self.output(2),
+            },
             directory: self.directory.clone(),
             environment,
         }
@@ -226,7 +236,9 @@ impl Shell {
 
     fn say(&self, message: &str) {
         // There is no place where a failure of this could be told.
-        let _ = self.output(2).write(format!("{}: {message}\n", self.name).as_bytes());
+        let _ = self
+            .output(2)
+            .write(format!("{}: {message}\n", self.name).as_bytes());
     }
 
     /// Says a message of a command; its status is `code`.
@@ -262,7 +274,15 @@ impl Options {
 
     /// `$-`
     fn letters(self) -> String {
-        let all = [('e', self.exit_on_error), ('u', self.unset_is_error), ('x', self.trace), ('f', self.no_glob)];
-        all.iter().filter(|(_, on)| *on).map(|(letter, _)| letter).collect()
+        let all = [
+            ('e', self.exit_on_error),
+            ('u', self.unset_is_error),
+            ('x', self.trace),
+            ('f', self.no_glob),
+        ];
+        all.iter()
+            .filter(|(_, on)| *on)
+            .map(|(letter, _)| letter)
+            .collect()
     }
 }

@@ -46,7 +46,9 @@ impl Input {
     /// Up to `count` bytes; fewer only at the end.
     pub(crate) fn up_to(&self, count: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        (&mut **self.0.borrow_mut()).take(count).read_to_end(&mut bytes)?;
+        (&mut **self.0.borrow_mut())
+            .take(count)
+            .read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -89,7 +91,10 @@ impl Output {
             Self::Pipe(buffer) => {
                 let mut buffer = buffer.borrow_mut();
                 if buffer.len() + bytes.len() > PIPE_BYTES_MAX {
-                    return Err(io::Error::new(ErrorKind::BrokenPipe, "more than 16 MiB in a pipe"));
+                    return Err(io::Error::new(
+                        ErrorKind::BrokenPipe,
+                        "more than 16 MiB in a pipe",
+                    ));
                 }
                 buffer.extend_from_slice(bytes);
                 Ok(())

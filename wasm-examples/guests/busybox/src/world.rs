@@ -5,7 +5,7 @@ use std::io;
 
 use crate::applets::Applet;
 use crate::paths::{self, Stat};
-use crate::stream::{reason, Input, Output};
+use crate::stream::{Input, Output, reason};
 
 /// Standard input, output and error.
 #[derive(Clone)]
@@ -31,15 +31,24 @@ impl World {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         Self {
             name: "busybox".to_owned(),
-            io: Io { stdin: Input::stdin(), stdout: Output::Stdout, stderr: Output::Stderr },
+            io: Io {
+                stdin: Input::stdin(),
+                stdout: Output::Stdout,
+                stderr: Output::Stderr,
+            },
             directory: paths::initial_directory(),
-            environment: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
+            environment: std::env::vars_os()
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
         }
     }
 
     /// The same for an applet called `name`.
     pub(crate) fn named(&self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self.clone() }
+        Self {
+            name: name.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Runs an applet. What it leaves unsaid about failed output is said here.
@@ -53,7 +62,10 @@ impl World {
 
     /// The value of an environment variable.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.environment
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// `path` seen from the working directory.
@@ -79,24 +91,29 @@ impl World {
 
     /// Opens `path` for writing. Says why it cannot.
     pub(crate) fn create(&self, path: &str, append: bool) -> Result<Output, Stop> {
-        paths::create(&self.path(path), append, (&self.io.stdout, &self.io.stderr)).map_err(|error| {
-            self.say(&format!("can't create {path}: {}", reason(&error)));
-            Stop::Said(1)
-        })
+        paths::create(&self.path(path), append, (&self.io.stdout, &self.io.stderr)).map_err(
+            |error| {
+                self.say(&format!("can't create {path}: {}", reason(&error)));
+                Stop::Said(1)
+            },
+        )
     }
 
     /// Writes to standard output.
     pub(crate) fn print(&self, text: impl AsRef<[u8]>) -> Result<(), Stop> {
-        self.io.stdout.write(text.as_ref()).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => {
-                self.say(&format!("write error: {error}"));
-                Stop::Pipe
-            }
-            _ => {
-                self.say(&format!("write error: {}", reason(&error)));
-                Stop::Said(1)
-            }
-        })
+        self.io
+            .stdout
+            .write(text.as_ref())
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => {
+                    self.say(&format!("write error: {error}"));
+                    Stop::Pipe
+                }
+                _ => {
+                    self.say(&format!("write error: {}", reason(&error)));
+                    Stop::Said(1)
+                }
+            })
     }
 
     /// Writes a line to standard output.
@@ -107,7 +124,10 @@ impl World {
     /// Writes a message to standard error.
     pub(crate) fn say(&self, message: &str) {
         // There is no place where a failure of this could be told.
-        let _ = self.io.stderr.write(format!("{}: {message}\n", self.name).as_bytes());
+        let _ = self
+            .io
+            .stderr
+            .write(format!("{}: {message}\n", self.name).as_bytes());
     }
 
     /// Says `message`, and ends with `code`.

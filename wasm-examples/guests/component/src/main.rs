@@ -7,7 +7,11 @@ use std::env;
 
 fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
-    println!("I am a component, called with {} arguments: {}", args.len(), args.join(" "));
+    println!(
+        "I am a component, called with {} arguments: {}",
+        args.len(),
+        args.join(" ")
+    );
     let mut variables: Vec<(String, String)> = env::vars().collect();
     variables.sort();
     for (name, value) in variables {

@@ -28,7 +28,8 @@ fn attempts(file: &str, enough: &str) -> Result<ExitCode, String> {
         Err(_) => 0,
     };
     let attempt = before + 1;
-    fs::write(file, attempt.to_string()).map_err(|error| format!("failed to write `{file}`: {error}"))?;
+    fs::write(file, attempt.to_string())
+        .map_err(|error| format!("failed to write `{file}`: {error}"))?;
     if attempt < enough {
         eprintln!("attempt {attempt} of {enough} fails");
         return Ok(ExitCode::FAILURE);
@@ -38,7 +39,8 @@ fn attempts(file: &str, enough: &str) -> Result<ExitCode, String> {
 }
 
 fn index(bad: &str, code: &str) -> Result<ExitCode, String> {
-    let own = env::var("JOB_COMPLETION_INDEX").map_err(|_| "JOB_COMPLETION_INDEX is not set".to_owned())?;
+    let own = env::var("JOB_COMPLETION_INDEX")
+        .map_err(|_| "JOB_COMPLETION_INDEX is not set".to_owned())?;
     if own == bad {
         eprintln!("index {own} has bad input");
         return number(code).map(|code: u8| ExitCode::from(code));
@@ -48,5 +50,6 @@ fn index(bad: &str, code: &str) -> Result<ExitCode, String> {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("expected a number, found `{text}`"))
+    text.parse()
+        .map_err(|_| format!("expected a number, found `{text}`"))
 }

@@ -38,7 +38,11 @@ fn answer(args: &[String]) -> Result<String, String> {
                 .checked_mul(count)
                 .filter(|start| *start <= DIGITS_MAX)
                 .ok_or_else(|| format!("at most {DIGITS_MAX} digits"))?;
-            return Ok(format!("hex digits {start}..{}: {}", start + count, hex::digits(start, count)));
+            return Ok(format!(
+                "hex digits {start}..{}: {}",
+                start + count,
+                hex::digits(start, count)
+            ));
         }
     }
     let count = args.iter().find_map(|arg| called_with(arg)).ok_or(
@@ -56,13 +60,17 @@ fn called_with(arg: &str) -> Option<&str> {
 fn digits(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=DIGITS_MAX) => Ok(count),
-        _ => Err(format!("expected a number of digits from 1 to {DIGITS_MAX}, found `{text}`")),
+        _ => Err(format!(
+            "expected a number of digits from 1 to {DIGITS_MAX}, found `{text}`"
+        )),
     }
 }
 
 fn completion_index() -> Result<usize, String> {
     match env::var("JOB_COMPLETION_INDEX") {
-        Ok(text) => text.parse().map_err(|_| format!("JOB_COMPLETION_INDEX is `{text}`, expected a number")),
+        Ok(text) => text
+            .parse()
+            .map_err(|_| format!("JOB_COMPLETION_INDEX is `{text}`, expected a number")),
         Err(_) => Ok(0),
     }
 }

@@ -36,8 +36,11 @@ fn fetch(file: &str) -> Result<(), String> {
 }
 
 fn count(file: &str, top: &str) -> Result<(), String> {
-    let top: usize = top.parse().map_err(|_| format!("expected a number, found `{top}`"))?;
-    let text = fs::read_to_string(file).map_err(|error| format!("failed to read `{file}`: {error}"))?;
+    let top: usize = top
+        .parse()
+        .map_err(|_| format!("expected a number, found `{top}`"))?;
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("failed to read `{file}`: {error}"))?;
     let counts = counts(&text);
     for (word, count) in counts.iter().take(top) {
         println!("{count:4} {word}");
@@ -49,7 +52,10 @@ fn count(file: &str, top: &str) -> Result<(), String> {
 /// The words of `text` in lower case, the most frequent first.
 fn counts(text: &str) -> Vec<(String, usize)> {
     let mut counts = BTreeMap::new();
-    for word in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+    for word in text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
         *counts.entry(word.to_ascii_lowercase()).or_insert(0) += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();

@@ -7,7 +7,10 @@ use crate::world::{Stop, World};
 /// `date [-u] [-d TIME] [-r FILE] [-I] [-R] [+FORMAT]`, always in UTC.
 pub(super) fn date(world: &World, args: &[String]) -> Result<i32, Stop> {
     // GNU's long option is what scripts use most.
-    let iso: Vec<String> = args.iter().map(|arg| if arg == "-Iseconds" { "-S" } else { arg }.to_owned()).collect();
+    let iso: Vec<String> = args
+        .iter()
+        .map(|arg| if arg == "-Iseconds" { "-S" } else { arg }.to_owned())
+        .collect();
     let options = Options::read(world, &iso, "uRISd:r:")?;
     let date = match (options.value('d'), options.value('r')) {
         (Some(text), _) => match Date::parse(text) {

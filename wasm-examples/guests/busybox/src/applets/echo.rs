@@ -1,5 +1,8 @@
 //! echo and printf.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 use crate::decimal::Decimal;
 use crate::world::{Stop, World};
 
@@ -8,7 +11,9 @@ pub(super) fn echo(world: &World, args: &[String]) -> Result<i32, Stop> {
     let (mut line_feed, mut escapes) = (true, false);
     let mut words = args;
     while let Some((first, rest)) = words.split_first() {
-        let is_option = first.len() > 1 && first.starts_with('-') && first[1..].chars().all(|c| "neE".contains(c));
+        let is_option = first.len() > 1
+            && first.starts_with('-')
+            && first[1..].chars().all(|c| "neE".contains(c));
         if !is_option {
             break;
         }
@@ -42,22 +47,11 @@ pub(crate) fn unescape(text: &str) -> (Vec<u8>, bool) {
             bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
             continue;
         }
-        let mut digits = |radix, most: usize| {
-            let mut value = None;
-            for _ in 0..most {
-                let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else { break };
-                chars.next();
-                value = Some(value.unwrap_or(0) * radix + digit);
-            }
-            value
-        };
-        match digits(8, 3) {
-            // echo has a leading 0 before up to three digits.
-            Some(value) => {
-                bytes.push(value as u8);
-                continue;
-            }
-            None => {}
+        // echo has a 0 before up to three digits.
+        let most = if chars.peek() == Some(&'0') { 4 } else { 3 };
+        if let Some(value) = digits(&mut chars, 8, most) {
+            bytes.push(value as u8);
+            continue;
         }
         match chars.next() {
             Some('n') => bytes.push(b'\n'),
@@ -72,18 +66,10 @@ pub(crate) fn unescape(text: &str) -> (Vec<u8>, bool) {
             Some('\'') => bytes.push(b'\''),
             Some('"') => bytes.push(b'"'),
             Some('c') => return (bytes, true),
-            Some('x') => {
-                let mut value = None;
-                for _ in 0..2 {
-                    let Some(digit) = chars.peek().and_then(|c| c.to_digit(16)) else { break };
-                    chars.next();
-                    value = Some(value.unwrap_or(0) * 16 + digit);
-                }
-                match value {
-                    Some(value) => bytes.push(value as u8),
-                    None => bytes.extend(b"\\x"),
-                }
-            }
+            Some('x') => match digits(&mut chars, 16, 2) {
+                Some(value) => bytes.push(value as u8),
+                None => bytes.extend(b"\\x"),
+            },
             Some(other) => {
                 bytes.push(b'\\');
                 bytes.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes());
@@ -94,13 +80,36 @@ pub(crate) fn unescape(text: &str) -> (Vec<u8>, bool) {
     (bytes, false)
 }
 
+/// The number that up to `most` digits make.
+fn digits(chars: &mut Peekable<Chars<'_>>, radix: u32, most: usize) -> Option<u32> {
+    let mut value = None;
+    for _ in 0..most {
+        let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else {
+            break;
+        };
+        chars.next();
+        value = Some(value.unwrap_or(0) * radix + digit);
+    }
+    value
+}
+
 /// `printf FORMAT ARGUMENT…`; the format is used again while arguments are left.
 pub(super) fn printf(world: &World, args: &[String]) -> Result<i32, Stop> {
-    let args = if args.first().is_some_and(|arg| arg == "--") { &args[1..] } else { args };
+    let args = if args.first().is_some_and(|arg| arg == "--") {
+        &args[1..]
+    } else {
+        args
+    };
     let Some((format, args)) = args.split_first() else {
         return world.stop(1, "usage: printf FORMAT [ARGUMENT]...");
     };
-    let mut printer = Printer { world, args, next: 0, bytes: Vec::new(), status: 0 };
+    let mut printer = Printer {
+        world,
+        args,
+        next: 0,
+        bytes: Vec::new(),
+        status: 0,
+    };
     loop {
         let before = printer.next;
         let ended = printer.once(format);
@@ -179,7 +188,11 @@ impl Printer<'_> {
             }
         };
         let is_number = matches!(letter, 'd' | 'i' | 'u' | 'x' | 'X' | 'o' | 'f' | 'F');
-        self.pad(&body, &spec, is_number && spec.precision.is_none() || letter == 'f');
+        self.pad(
+            &body,
+            &spec,
+            is_number && spec.precision.is_none() || letter == 'f',
+        );
         rest
     }
 
@@ -205,7 +218,9 @@ impl Printer<'_> {
         at = next;
         if bytes.get(at) == Some(&b'.') {
             let (precision, next) = self.count(bytes, at + 1);
-            spec.precision = usize::try_from(precision).ok().map(|precision| precision.min(4096));
+            spec.precision = usize::try_from(precision)
+                .ok()
+                .map(|precision| precision.min(4096));
             at = next;
         }
         (spec, at)
@@ -218,7 +233,9 @@ impl Printer<'_> {
         }
         let mut value = 0_i64;
         while let Some(digit) = bytes.get(at).filter(|byte| byte.is_ascii_digit()) {
-            value = value.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+            value = value
+                .saturating_mul(10)
+                .saturating_add(i64::from(digit - b'0'));
             at += 1;
         }
         (value, at)
@@ -228,14 +245,14 @@ impl Printer<'_> {
         let missing = spec.width.saturating_sub(body.chars().count());
         if spec.left {
             self.bytes.extend(body.bytes());
-            self.bytes.extend(std::iter::repeat(b' ').take(missing));
+            self.bytes.extend(std::iter::repeat_n(b' ', missing));
         } else if spec.zero && zeros {
             let sign = usize::from(body.starts_with(['-', '+', ' ']));
             self.bytes.extend(body[..sign].bytes());
-            self.bytes.extend(std::iter::repeat(b'0').take(missing));
+            self.bytes.extend(std::iter::repeat_n(b'0', missing));
             self.bytes.extend(body[sign..].bytes());
         } else {
-            self.bytes.extend(std::iter::repeat(b' ').take(missing));
+            self.bytes.extend(std::iter::repeat_n(b' ', missing));
             self.bytes.extend(body.bytes());
         }
     }
@@ -285,7 +302,11 @@ impl Printer<'_> {
         if shortest && digits.contains('.') {
             digits.truncate(digits.trim_end_matches('0').trim_end_matches('.').len());
         }
-        if spec.plus && value.sign() >= 0 { format!("+{digits}") } else { digits }
+        if spec.plus && value.sign() >= 0 {
+            format!("+{digits}")
+        } else {
+            digits
+        }
     }
 
     fn invalid<T>(&mut self, text: &str, value: T) -> T {
@@ -319,5 +340,9 @@ fn precise(digits: String, spec: &Spec) -> String {
 }
 
 fn prefixed(prefix: &str, digits: String, spec: &Spec) -> String {
-    if spec.alternate { format!("{prefix}{digits}") } else { digits }
+    if spec.alternate {
+        format!("{prefix}{digits}")
+    } else {
+        digits
+    }
 }

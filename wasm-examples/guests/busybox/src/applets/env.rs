@@ -1,6 +1,6 @@
 //! env, printenv, xargs.
 
-use super::options::{number, Options};
+use super::options::{Options, number};
 use crate::world::{Stop, World};
 
 /// `env [-i] [-u NAME] [NAME=VALUE…] [COMMAND ARGS…]`
@@ -49,18 +49,38 @@ pub(super) fn printenv(world: &World, args: &[String]) -> Result<i32, Stop> {
 pub(super) fn xargs(world: &World, args: &[String]) -> Result<i32, Stop> {
     // What is behind the command is the command's.
     let mut command_at = 0;
-    while let Some(arg) = args.get(command_at).filter(|arg| arg.starts_with('-') && arg.len() > 1) {
-        command_at += if matches!(arg.as_str(), "-n" | "-I" | "-L" | "-P") { 2 } else { 1 };
+    while let Some(arg) = args
+        .get(command_at)
+        .filter(|arg| arg.starts_with('-') && arg.len() > 1)
+    {
+        command_at += if matches!(arg.as_str(), "-n" | "-I" | "-L" | "-P") {
+            2
+        } else {
+            1
+        };
     }
     let (options, command) = args.split_at(command_at.min(args.len()));
     let options = Options::read(world, options, "n:I:L:P:0rt")?;
-    let command = if command.is_empty() { vec!["echo".to_owned()] } else { command.to_vec() };
+    let command = if command.is_empty() {
+        vec!["echo".to_owned()]
+    } else {
+        command.to_vec()
+    };
     let input = String::from_utf8_lossy(&world.io.stdin.all().unwrap_or_default()).into_owned();
     let mark = options.value('I');
     let items: Vec<String> = if options.has('0') {
-        input.split('\0').filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        input
+            .split('\0')
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
     } else if mark.is_some() {
-        input.lines().map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        input
+            .lines()
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
     } else {
         words(&input)
     };
@@ -69,16 +89,25 @@ pub(super) fn xargs(world: &World, args: &[String]) -> Result<i32, Stop> {
         None => usize::MAX,
     };
     let calls: Vec<Vec<String>> = match mark {
-        Some(mark) => items.iter().map(|item| command.iter().map(|arg| arg.replace(mark, item)).collect()).collect(),
+        Some(mark) => items
+            .iter()
+            .map(|item| command.iter().map(|arg| arg.replace(mark, item)).collect())
+            .collect(),
         None if items.is_empty() && options.has('r') => Vec::new(),
         None if items.is_empty() => vec![command],
-        None => items.chunks(per_call).map(|items| [command.as_slice(), items].concat()).collect(),
+        None => items
+            .chunks(per_call)
+            .map(|items| [command.as_slice(), items].concat())
+            .collect(),
     };
     let mut status = 0;
     for call in calls {
         if options.has('t') {
             // There is no place where a failure of this could be told.
-            let _ = world.io.stderr.write(format!("{}\n", call.join(" ")).as_bytes());
+            let _ = world
+                .io
+                .stderr
+                .write(format!("{}\n", call.join(" ")).as_bytes());
         }
         status = match super::run(world, &call)? {
             0 => status,

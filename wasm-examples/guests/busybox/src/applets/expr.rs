@@ -4,12 +4,23 @@ use crate::regex::{Dialect, Regex};
 use crate::world::{Stop, World};
 
 /// Operators from the weakest to the strongest.
-const LEVELS: [&[&str]; 6] =
-    [&["|"], &["&"], &["<", "<=", "=", "==", "!=", ">=", ">"], &["+", "-"], &["*", "/", "%"], &[":"]];
+const LEVELS: [&[&str]; 6] = [
+    &["|"],
+    &["&"],
+    &["<", "<=", "=", "==", "!=", ">=", ">"],
+    &["+", "-"],
+    &["*", "/", "%"],
+    &[":"],
+];
 
 /// `expr EXPRESSION`: prints its value; 1 if that is empty or 0, 2 for mistakes.
 pub(super) fn expr(world: &World, args: &[String]) -> Result<i32, Stop> {
-    let mut expression = Expression { world, args, at: 0, depth: 0 };
+    let mut expression = Expression {
+        world,
+        args,
+        at: 0,
+        depth: 0,
+    };
     let value = expression.level(0)?;
     if expression.at < args.len() {
         return world.stop(2, "syntax error");
@@ -31,7 +42,11 @@ impl Expression<'_> {
             return self.primary();
         };
         let mut left = self.level(level + 1)?;
-        while let Some(operator) = self.args.get(self.at).filter(|arg| operators.contains(&arg.as_str())) {
+        while let Some(operator) = self
+            .args
+            .get(self.at)
+            .filter(|arg| operators.contains(&arg.as_str()))
+        {
             self.at += 1;
             let right = self.level(level + 1)?;
             left = self.apply(operator, left, right)?;
@@ -71,12 +86,20 @@ impl Expression<'_> {
                 let (from, count) = (self.primary()?, self.primary()?);
                 let (from, count) = (self.integer(&from)?, self.integer(&count)?);
                 let skip = usize::try_from(from - 1).unwrap_or(usize::MAX);
-                Ok(text.chars().skip(skip).take(usize::try_from(count).unwrap_or(0)).collect())
+                Ok(text
+                    .chars()
+                    .skip(skip)
+                    .take(usize::try_from(count).unwrap_or(0))
+                    .collect())
             }
             "index" if self.more() => {
                 let text = self.primary()?;
                 let chars = self.primary()?;
-                Ok(text.chars().position(|c| chars.contains(c)).map_or(0, |at| at + 1).to_string())
+                Ok(text
+                    .chars()
+                    .position(|c| chars.contains(c))
+                    .map_or(0, |at| at + 1)
+                    .to_string())
             }
             word => Ok(word.to_owned()),
         }
@@ -88,9 +111,21 @@ impl Expression<'_> {
 
     fn apply(&self, operator: &str, left: String, right: String) -> Result<String, Stop> {
         Ok(match operator {
-            "|" if is_null(&left) => if is_null(&right) { "0".to_owned() } else { right },
+            "|" if is_null(&left) => {
+                if is_null(&right) {
+                    "0".to_owned()
+                } else {
+                    right
+                }
+            }
             "|" => left,
-            "&" => if is_null(&left) || is_null(&right) { "0".to_owned() } else { left },
+            "&" => {
+                if is_null(&left) || is_null(&right) {
+                    "0".to_owned()
+                } else {
+                    left
+                }
+            }
             ":" => self.matching(&left, &right)?,
             "+" | "-" | "*" | "/" | "%" => self.calculate(operator, &left, &right)?,
             _ => {
@@ -135,10 +170,14 @@ impl Expression<'_> {
         };
         let captures = regex.find(text, 0);
         if pattern.contains("\\(") {
-            return Ok(captures.and_then(|captures| captures[1]).map_or(String::new(), |(start, end)| text[start..end].to_owned()));
+            return Ok(captures
+                .and_then(|captures| captures[1])
+                .map_or(String::new(), |(start, end)| text[start..end].to_owned()));
         }
         let whole = captures.and_then(|captures| captures[0]);
-        Ok(whole.map_or(0, |(start, end)| text[start..end].chars().count()).to_string())
+        Ok(whole
+            .map_or(0, |(start, end)| text[start..end].chars().count())
+            .to_string())
     }
 
     fn integer(&self, text: &str) -> Result<i64, Stop> {

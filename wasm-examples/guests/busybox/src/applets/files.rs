@@ -24,7 +24,11 @@ pub(super) fn cat(world: &World, args: &[String]) -> Result<i32, Stop> {
             continue;
         };
         loop {
-            let bytes = if options.has('n') { input.line().map(Option::unwrap_or_default) } else { input.up_to(BLOCK_BYTES) };
+            let bytes = if options.has('n') {
+                input.line().map(Option::unwrap_or_default)
+            } else {
+                input.up_to(BLOCK_BYTES)
+            };
             let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -85,7 +89,13 @@ pub(super) fn touch(world: &World, args: &[String]) -> Result<i32, Stop> {
 /// `mkdir [-p] DIRECTORY…`
 pub(super) fn mkdir(world: &World, args: &[String]) -> Result<i32, Stop> {
     let options = Options::read(world, args, "pm:")?;
-    each(world, &options.rest, |path| if options.has('p') { make_all(path) } else { fs::create_dir(path) })
+    each(world, &options.rest, |path| {
+        if options.has('p') {
+            make_all(path)
+        } else {
+            fs::create_dir(path)
+        }
+    })
 }
 
 /// Those above may be mounts, or exist only as names.
@@ -119,10 +129,13 @@ pub(super) fn rm(world: &World, args: &[String]) -> Result<i32, Stop> {
             Err(error) => Err(error),
             Ok(stat) if stat.kind != Kind::Directory => fs::remove_file(&path),
             Ok(_) if recursive => remove_all(&path, 0),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::Other, "is a directory")),
+            Ok(_) => Err(io::Error::other("is a directory")),
         };
         if let Err(error) = result {
-            status = world.error(1, &format!("can't remove '{file}': {}", crate::stream::reason(&error)));
+            status = world.error(
+                1,
+                &format!("can't remove '{file}': {}", crate::stream::reason(&error)),
+            );
         }
     }
     Ok(status)
@@ -145,7 +158,9 @@ fn remove_all(path: &str, depth: usize) -> io::Result<()> {
 pub(super) fn cp(world: &World, args: &[String]) -> Result<i32, Stop> {
     let options = Options::read(world, args, "rRapfd")?;
     let recursive = options.has('r') || options.has('R') || options.has('a');
-    to_target(world, &options.rest, |from, to| copy(from, to, recursive, 0))
+    to_target(world, &options.rest, |from, to| {
+        copy(from, to, recursive, 0)
+    })
 }
 
 fn copy(from: &str, to: &str, recursive: bool, depth: usize) -> io::Result<()> {
@@ -154,16 +169,25 @@ fn copy(from: &str, to: &str, recursive: bool, depth: usize) -> io::Result<()> {
         return fs::copy(from, to).map(|_| ());
     }
     if !recursive {
-        return Err(io::Error::new(io::ErrorKind::Other, "omitting directory"));
+        return Err(io::Error::other("omitting directory"));
     }
-    if to == from || to.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
-        return Err(io::Error::new(io::ErrorKind::Other, "cannot copy a directory into itself"));
+    if to == from
+        || to
+            .strip_prefix(from)
+            .is_some_and(|rest| rest.starts_with('/'))
+    {
+        return Err(io::Error::other("cannot copy a directory into itself"));
     }
     if paths::stat(to, true).is_err() {
         fs::create_dir(to)?;
     }
     for name in paths::names(from)? {
-        copy(&format!("{from}/{name}"), &format!("{to}/{name}"), true, depth + 1)?;
+        copy(
+            &format!("{from}/{name}"),
+            &format!("{to}/{name}"),
+            true,
+            depth + 1,
+        )?;
     }
     Ok(())
 }
@@ -186,13 +210,17 @@ pub(super) fn mv(world: &World, args: &[String]) -> Result<i32, Stop> {
 
 fn too_deep(depth: usize) -> io::Result<()> {
     if depth > DEPTH_MAX {
-        return Err(io::Error::new(io::ErrorKind::Other, "directories are nested too deeply"));
+        return Err(io::Error::other("directories are nested too deeply"));
     }
     Ok(())
 }
 
 /// Does something to each file; says what failed.
-fn each(world: &World, files: &[String], act: impl Fn(&str) -> io::Result<()>) -> Result<i32, Stop> {
+fn each(
+    world: &World,
+    files: &[String],
+    act: impl Fn(&str) -> io::Result<()>,
+) -> Result<i32, Stop> {
     if files.is_empty() {
         return world.stop(1, "missing operand");
     }
@@ -207,11 +235,18 @@ fn each(world: &World, files: &[String], act: impl Fn(&str) -> io::Result<()>) -
 
 /// Does something from each source to the target, or to its name in there if
 /// that is a directory.
-fn to_target(world: &World, args: &[String], act: impl Fn(&str, &str) -> io::Result<()>) -> Result<i32, Stop> {
-    let Some((target, sources)) = args.split_last().filter(|(_, sources)| !sources.is_empty()) else {
+fn to_target(
+    world: &World,
+    args: &[String],
+    act: impl Fn(&str, &str) -> io::Result<()>,
+) -> Result<i32, Stop> {
+    let Some((target, sources)) = args.split_last().filter(|(_, sources)| !sources.is_empty())
+    else {
         return world.stop(1, "expected SOURCE… TARGET");
     };
-    let into = world.stat(target).is_ok_and(|stat| stat.kind == Kind::Directory);
+    let into = world
+        .stat(target)
+        .is_ok_and(|stat| stat.kind == Kind::Directory);
     if sources.len() > 1 && !into {
         return world.stop(1, &format!("{target}: Not a directory"));
     }

@@ -11,7 +11,10 @@ enum Test {
 
 /// `find [PATH…] [-name PATTERN] [-type f|d|l] [-maxdepth N] [-mindepth N] [-print]`
 pub(super) fn find(world: &World, args: &[String]) -> Result<i32, Stop> {
-    let split = args.iter().position(|arg| arg.starts_with('-')).unwrap_or(args.len());
+    let split = args
+        .iter()
+        .position(|arg| arg.starts_with('-'))
+        .unwrap_or(args.len());
     let (roots, expression) = args.split_at(split);
     let (mut tests, mut least, mut most) = (Vec::new(), 0, usize::MAX);
     let mut words = expression.iter();
@@ -33,7 +36,8 @@ pub(super) fn find(world: &World, args: &[String]) -> Result<i32, Stop> {
         }
     }
     let mut status = 0;
-    let mut stack: Vec<(String, usize)> = roots.iter().rev().map(|root| (root.clone(), 0)).collect();
+    let mut stack: Vec<(String, usize)> =
+        roots.iter().rev().map(|root| (root.clone(), 0)).collect();
     if stack.is_empty() {
         stack.push((".".to_owned(), 0));
     }
@@ -55,7 +59,10 @@ pub(super) fn find(world: &World, args: &[String]) -> Result<i32, Stop> {
         }
         if kind == Kind::Directory && depth < most {
             let names = paths::names(&full).unwrap_or_default();
-            let inner = names.iter().rev().map(|name| (format!("{}/{name}", path.trim_end_matches('/')), depth + 1));
+            let inner = names
+                .iter()
+                .rev()
+                .map(|name| (format!("{}/{name}", path.trim_end_matches('/')), depth + 1));
             stack.extend(inner);
         }
     }

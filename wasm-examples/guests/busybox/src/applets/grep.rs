@@ -1,6 +1,6 @@
 //! grep, egrep, fgrep.
 
-use super::options::{number, Options};
+use super::options::{Options, number};
 use crate::paths::lines;
 use crate::regex::{Dialect, Regex};
 use crate::world::{Stop, World};
@@ -43,9 +43,16 @@ fn search(world: &World, args: &[String], dialect: Dialect) -> Result<i32, Stop>
     if files.is_empty() {
         files.push("-".to_owned());
     }
-    let max = options.value('m').map_or(Ok(u64::MAX), |text| number(world, text))?;
+    let max = options
+        .value('m')
+        .map_or(Ok(u64::MAX), |text| number(world, text))?;
     let titled = (files.len() > 1 || options.has('H')) && !options.has('h');
-    let search = Search { world, options: &options, regexes: &regexes, max };
+    let search = Search {
+        world,
+        options: &options,
+        regexes: &regexes,
+        max,
+    };
     let mut found = false;
     let mut failed = false;
     for file in &files {
@@ -57,7 +64,11 @@ fn search(world: &World, args: &[String], dialect: Dialect) -> Result<i32, Stop>
             failed = true;
             continue;
         };
-        let name = if file == "-" { "(standard input)" } else { file };
+        let name = if file == "-" {
+            "(standard input)"
+        } else {
+            file
+        };
         found |= search.file(name, titled, &input.all().unwrap_or_default())?;
         if found && options.has('q') {
             return Ok(0);
@@ -76,7 +87,9 @@ struct Search<'a> {
 impl Search<'_> {
     /// Prints what is asked for of one file; whether a line was selected.
     fn file(&self, name: &str, titled: bool, bytes: &[u8]) -> Result<bool, Stop> {
-        let quiet = ['q', 'c', 'l', 'L'].iter().any(|letter| self.options.has(*letter));
+        let quiet = ['q', 'c', 'l', 'L']
+            .iter()
+            .any(|letter| self.options.has(*letter));
         let all = lines(bytes);
         let context = |letter| match self.options.value(letter).or(self.options.value('C')) {
             Some(text) => number(self.world, text).map(|count| count as usize),
@@ -95,7 +108,11 @@ impl Search<'_> {
             if quiet || !selected && index >= until {
                 continue;
             }
-            let from = if selected { index.saturating_sub(before).max(printed) } else { index };
+            let from = if selected {
+                index.saturating_sub(before).max(printed)
+            } else {
+                index
+            };
             if (after > 0 || before > 0) && printed > 0 && from > printed {
                 self.world.line("--")?;
             }
@@ -116,7 +133,11 @@ impl Search<'_> {
             }
         }
         if self.options.has('c') {
-            let title = if titled { format!("{name}:") } else { String::new() };
+            let title = if titled {
+                format!("{name}:")
+            } else {
+                String::new()
+            };
             self.world.line(format!("{title}{count}"))?;
         }
         if self.options.has('l') && count > 0 || self.options.has('L') && count == 0 {
@@ -125,9 +146,24 @@ impl Search<'_> {
         Ok(count > 0)
     }
 
-    fn print(&self, name: &str, titled: bool, index: usize, mark: char, text: &str) -> Result<(), Stop> {
-        let title = if titled { format!("{name}{mark}") } else { String::new() };
-        let number = if self.options.has('n') { format!("{}{mark}", index + 1) } else { String::new() };
+    fn print(
+        &self,
+        name: &str,
+        titled: bool,
+        index: usize,
+        mark: char,
+        text: &str,
+    ) -> Result<(), Stop> {
+        let title = if titled {
+            format!("{name}{mark}")
+        } else {
+            String::new()
+        };
+        let number = if self.options.has('n') {
+            format!("{}{mark}", index + 1)
+        } else {
+            String::new()
+        };
         self.world.line(format!("{title}{number}{text}"))
     }
 
@@ -136,13 +172,24 @@ impl Search<'_> {
         let mut found = Vec::new();
         let mut from = 0;
         while from <= line.len() {
-            let next = self.regexes.iter().filter_map(|regex| self.fitting(regex, line, from)).min_by_key(|found| found.0);
+            let next = self
+                .regexes
+                .iter()
+                .filter_map(|regex| self.fitting(regex, line, from))
+                .min_by_key(|found| found.0);
             let Some((start, end)) = next else { break };
             found.push((start, end));
             if !self.options.has('o') {
                 break;
             }
-            from = if end > start { end } else { line[end..].chars().next().map_or(line.len() + 1, |c| end + c.len_utf8()) };
+            from = if end > start {
+                end
+            } else {
+                line[end..]
+                    .chars()
+                    .next()
+                    .map_or(line.len() + 1, |c| end + c.len_utf8())
+            };
         }
         found
     }
@@ -151,9 +198,11 @@ impl Search<'_> {
     fn fitting(&self, regex: &Regex, line: &str, mut from: usize) -> Option<(usize, usize)> {
         loop {
             let (start, end) = regex.find(line, from)?[0]?;
-            let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+            let is_word =
+                |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
             let whole = start == 0 && end == line.len();
-            let word = !is_word(line[..start].chars().next_back()) && !is_word(line[end..].chars().next());
+            let word =
+                !is_word(line[..start].chars().next_back()) && !is_word(line[end..].chars().next());
             if (whole || !self.options.has('x')) && (word || !self.options.has('w')) {
                 return Some((start, end));
             }

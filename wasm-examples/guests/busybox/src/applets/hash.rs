@@ -20,8 +20,13 @@ pub(super) fn sha256sum(world: &World, args: &[String]) -> Result<i32, Stop> {
         }
         for line in lines(&bytes) {
             let line = String::from_utf8_lossy(&line).into_owned();
-            let Some((sum, name)) = line.split_once("  ") else { continue };
-            let actual = world.open(name).ok().map(|input| sha256(&input.all().unwrap_or_default()));
+            let Some((sum, name)) = line.split_once("  ") else {
+                continue;
+            };
+            let actual = world
+                .open(name)
+                .ok()
+                .map(|input| sha256(&input.all().unwrap_or_default()));
             let same = actual.as_deref() == Some(sum);
             status |= i32::from(!same);
             if !options.has('s') {
@@ -38,7 +43,10 @@ fn sha256(bytes: &[u8]) -> String {
     let constants = first_primes(64, 3);
     let mut padded = bytes.to_vec();
     padded.push(0x80);
-    padded.resize(padded.len().next_multiple_of(64) + if padded.len() % 64 > 56 { 64 } else { 0 }, 0);
+    padded.resize(
+        padded.len().next_multiple_of(64) + if padded.len() % 64 > 56 { 64 } else { 0 },
+        0,
+    );
     let end = padded.len();
     padded[end - 8..].copy_from_slice(&(bytes.len() as u64 * 8).to_be_bytes());
     for block in padded.chunks(64) {
@@ -50,13 +58,18 @@ fn sha256(bytes: &[u8]) -> String {
 fn compress(state: &mut [u32], block: &[u8], constants: &[u32]) {
     let mut words = [0_u32; 64];
     for (word, bytes) in words.iter_mut().zip(block.chunks(4)) {
-        *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        *word = bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte));
     }
     for at in 16..64 {
         let (early, late) = (words[at - 15], words[at - 2]);
         let first = early.rotate_right(7) ^ early.rotate_right(18) ^ early >> 3;
         let second = late.rotate_right(17) ^ late.rotate_right(19) ^ late >> 10;
-        words[at] = words[at - 16].wrapping_add(first).wrapping_add(words[at - 7]).wrapping_add(second);
+        words[at] = words[at - 16]
+            .wrapping_add(first)
+            .wrapping_add(words[at - 7])
+            .wrapping_add(second);
     }
     let mut v: Vec<u32> = state.to_vec();
     for (word, constant) in words.iter().zip(constants) {
@@ -67,7 +80,8 @@ fn compress(state: &mut [u32], block: &[u8], constants: &[u32]) {
             .wrapping_add(choice)
             .wrapping_add(*constant)
             .wrapping_add(*word);
-        let second = (v[0].rotate_right(2) ^ v[0].rotate_right(13) ^ v[0].rotate_right(22)).wrapping_add(majority);
+        let second = (v[0].rotate_right(2) ^ v[0].rotate_right(13) ^ v[0].rotate_right(22))
+            .wrapping_add(majority);
         v.rotate_right(1);
         v[4] = v[4].wrapping_add(first);
         v[0] = first.wrapping_add(second);
@@ -81,7 +95,11 @@ fn compress(state: &mut [u32], block: &[u8], constants: &[u32]) {
 /// or cube roots of the first primes, found in exact integers.
 fn first_primes(count: usize, root: u32) -> Vec<u32> {
     let is_prime = |n: &u128| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
-    (2_u128..).filter(is_prime).take(count).map(|prime| fraction_of_root(prime, root)).collect()
+    (2_u128..)
+        .filter(is_prime)
+        .take(count)
+        .map(|prime| fraction_of_root(prime, root))
+        .collect()
 }
 
 fn fraction_of_root(prime: u128, root: u32) -> u32 {
@@ -113,7 +131,9 @@ pub(super) fn base64(world: &World, args: &[String]) -> Result<i32, Stop> {
         };
     }
     let text = encode(&bytes);
-    let columns = options.value('w').map_or(Ok(76), |text| super::options::number(world, text))? as usize;
+    let columns = options
+        .value('w')
+        .map_or(Ok(76), |text| super::options::number(world, text))? as usize;
     if columns == 0 {
         world.print(text)?;
         return Ok(0);
@@ -127,17 +147,28 @@ pub(super) fn base64(world: &World, args: &[String]) -> Result<i32, Stop> {
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let bits = group
+            .iter()
+            .fold(0, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - group.len()));
         for digit in 0..4 {
             let value = (bits >> (18 - 6 * digit) & 63) as usize;
-            text.push(if digit <= group.len() { DIGITS[value] as char } else { '=' });
+            text.push(if digit <= group.len() {
+                DIGITS[value] as char
+            } else {
+                '='
+            });
         }
     }
     text
 }
 
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').collect();
+    let digits: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
+        .collect();
     let mut bytes = Vec::new();
     for group in digits.chunks(4) {
         let mut bits = 0_u32;

@@ -33,7 +33,14 @@ pub(super) fn whoami(world: &World, _: &[String]) -> Result<i32, Stop> {
 /// `uname [-asnrvmo]`
 pub(super) fn uname(world: &World, args: &[String]) -> Result<i32, Stop> {
     let options = Options::read(world, args, "asnrvmo")?;
-    let fields = [('s', "WASI"), ('n', host(world)), ('r', "0.1"), ('v', "wasmjob"), ('m', "wasm32"), ('o', "WASI")];
+    let fields = [
+        ('s', "WASI"),
+        ('n', host(world)),
+        ('r', "0.1"),
+        ('v', "wasmjob"),
+        ('m', "wasm32"),
+        ('o', "WASI"),
+    ];
     let none = !fields.iter().any(|(letter, _)| options.has(*letter)) && !options.has('a');
     let chosen: Vec<&str> = fields
         .iter()

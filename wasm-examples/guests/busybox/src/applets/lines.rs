@@ -1,6 +1,6 @@
 //! head, tail, wc, nl, rev, tac.
 
-use super::options::{number, Options};
+use super::options::{Options, number};
 use crate::world::{Stop, World};
 
 /// `head [-n COUNT | -c COUNT | -COUNT] FILE…`
@@ -41,8 +41,12 @@ pub(super) fn tail(world: &World, args: &[String]) -> Result<i32, Stop> {
             ),
         };
         let start = match count.strip_prefix('+') {
-            Some(from) => (number(world, from)? as usize).saturating_sub(1).min(pieces.len()),
-            None => pieces.len().saturating_sub(number(world, count.trim_start_matches('-'))? as usize),
+            Some(from) => (number(world, from)? as usize)
+                .saturating_sub(1)
+                .min(pieces.len()),
+            None => pieces
+                .len()
+                .saturating_sub(number(world, count.trim_start_matches('-'))? as usize),
         };
         world.print(pieces[start..].concat())
     })
@@ -52,7 +56,9 @@ pub(super) fn tail(world: &World, args: &[String]) -> Result<i32, Stop> {
 fn old_style(args: &[String]) -> Vec<String> {
     let mut args = args.to_vec();
     if let Some(first) = args.first_mut() {
-        let digits = first.strip_prefix('-').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let digits = first
+            .strip_prefix('-')
+            .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if let Some(digits) = digits {
             *first = format!("-n{digits}");
         }
@@ -101,9 +107,21 @@ pub(super) fn wc(world: &World, args: &[String]) -> Result<i32, Stop> {
             text.split_ascii_whitespace().count(),
             text.chars().count(),
             bytes.len(),
-            text.lines().map(|line| line.chars().count()).max().unwrap_or(0),
+            text.lines()
+                .map(|line| line.chars().count())
+                .max()
+                .unwrap_or(0),
         ];
-        print_counts(world, &options, counts, if options.rest.is_empty() { None } else { Some(file) })?;
+        print_counts(
+            world,
+            &options,
+            counts,
+            if options.rest.is_empty() {
+                None
+            } else {
+                Some(file)
+            },
+        )?;
         for (total, count) in totals.iter_mut().zip(counts) {
             *total += count;
         }
@@ -114,7 +132,12 @@ pub(super) fn wc(world: &World, args: &[String]) -> Result<i32, Stop> {
     Ok(status)
 }
 
-fn print_counts(world: &World, options: &Options, counts: [usize; 5], name: Option<&str>) -> Result<(), Stop> {
+fn print_counts(
+    world: &World,
+    options: &Options,
+    counts: [usize; 5],
+    name: Option<&str>,
+) -> Result<(), Stop> {
     let letters = ['l', 'w', 'm', 'c', 'L'];
     let none = !letters.iter().any(|letter| options.has(*letter));
     let chosen: Vec<usize> = letters
@@ -125,7 +148,11 @@ fn print_counts(world: &World, options: &Options, counts: [usize; 5], name: Opti
         .collect();
     let mut text = match chosen[..] {
         [only] => only.to_string(),
-        _ => chosen.iter().map(|count| format!("{count:9}")).collect::<Vec<_>>().join(" "),
+        _ => chosen
+            .iter()
+            .map(|count| format!("{count:9}"))
+            .collect::<Vec<_>>()
+            .join(" "),
     };
     if let Some(name) = name {
         text.push(' ');
@@ -151,7 +178,12 @@ pub(super) fn rev(world: &World, args: &[String]) -> Result<i32, Stop> {
     let options = Options::read(world, args, "")?;
     for_lines(world, &options, |world, line| {
         let text = String::from_utf8_lossy(&line);
-        world.line(text.trim_end_matches('\n').chars().rev().collect::<String>())
+        world.line(
+            text.trim_end_matches('\n')
+                .chars()
+                .rev()
+                .collect::<String>(),
+        )
     })
 }
 

@@ -8,13 +8,19 @@ use crate::world::{Stop, World};
 /// `ls [-1aAdlRh] FILE…`: one name per line, as into a pipe.
 pub(super) fn ls(world: &World, args: &[String]) -> Result<i32, Stop> {
     let options = Options::read(world, args, "1aAdlRhFtrn")?;
-    let targets = if options.rest.is_empty() { vec![".".to_owned()] } else { options.rest.clone() };
+    let targets = if options.rest.is_empty() {
+        vec![".".to_owned()]
+    } else {
+        options.rest.clone()
+    };
     let mut status = 0;
     let (mut files, mut directories) = (Vec::new(), Vec::new());
     for target in &targets {
         match world.stat(target) {
             Err(error) => status = world.complain(target, &error),
-            Ok(stat) if stat.kind == Kind::Directory && !options.has('d') => directories.push(target.clone()),
+            Ok(stat) if stat.kind == Kind::Directory && !options.has('d') => {
+                directories.push(target.clone())
+            }
             Ok(_) => files.push(target.clone()),
         }
     }
@@ -39,7 +45,12 @@ pub(super) fn ls(world: &World, args: &[String]) -> Result<i32, Stop> {
 }
 
 /// Prints what is in a directory; returns the directories in it.
-fn contents(world: &World, options: &Options, directory: &str, status: &mut i32) -> Result<Vec<String>, Stop> {
+fn contents(
+    world: &World,
+    options: &Options,
+    directory: &str,
+    status: &mut i32,
+) -> Result<Vec<String>, Stop> {
     let path = world.path(directory);
     let mut names = match paths::names(&path) {
         Ok(names) => names,
@@ -51,7 +62,11 @@ fn contents(world: &World, options: &Options, directory: &str, status: &mut i32)
     names.retain(|name| !name.starts_with('.') || options.has('a') || options.has('A'));
     if options.has('t') {
         names.sort_by_key(|name| {
-            std::cmp::Reverse(paths::stat(&format!("{path}/{name}"), false).ok().and_then(|stat| stat.modified))
+            std::cmp::Reverse(
+                paths::stat(&format!("{path}/{name}"), false)
+                    .ok()
+                    .and_then(|stat| stat.modified),
+            )
         });
     }
     if options.has('r') {
@@ -73,7 +88,8 @@ fn contents(world: &World, options: &Options, directory: &str, status: &mut i32)
 }
 
 fn entry(world: &World, options: &Options, name: &str, path: &str) -> Result<(), Stop> {
-    let stat = paths::stat(&paths::normalize("/", path), false).or_else(|_| paths::stat(path, false));
+    let stat =
+        paths::stat(&paths::normalize("/", path), false).or_else(|_| paths::stat(path, false));
     let mark = match &stat {
         Ok(stat) if options.has('F') && stat.kind == Kind::Directory => "/",
         _ => "",
@@ -88,6 +104,18 @@ fn entry(world: &World, options: &Options, name: &str, path: &str) -> Result<(),
         Kind::Device => "crw-rw-rw-",
         Kind::File => "-rw-r--r--",
     };
-    let time = stat.modified.map_or(Date { seconds: 0, nanoseconds: 0 }, Date::of).format("%b %e %H:%M");
-    world.line(format!("{mode}    1 root     root     {:>9} {time} {name}{mark}", stat.bytes))
+    let time = stat
+        .modified
+        .map_or(
+            Date {
+                seconds: 0,
+                nanoseconds: 0,
+            },
+            Date::of,
+        )
+        .format("%b %e %H:%M");
+    world.line(format!(
+        "{mode}    1 root     root     {:>9} {time} {name}{mark}",
+        stat.bytes
+    ))
 }

@@ -12,7 +12,10 @@ impl Options {
     /// `letters` are the options; a colon behind one means that it has a value.
     /// Options may stand behind other arguments.
     pub(super) fn read(world: &World, args: &[String], letters: &str) -> Result<Self, Stop> {
-        let mut options = Self { found: Vec::new(), rest: Vec::new() };
+        let mut options = Self {
+            found: Vec::new(),
+            rest: Vec::new(),
+        };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             if arg == "--" {
@@ -31,10 +34,17 @@ impl Options {
                 };
                 if letters[at + 1..].starts_with(':') {
                     let inline: String = chars.by_ref().collect();
-                    let value = if inline.is_empty() { args.next().cloned() } else { Some(inline) };
+                    let value = if inline.is_empty() {
+                        args.next().cloned()
+                    } else {
+                        Some(inline)
+                    };
                     match value {
                         Some(value) => options.found.push((letter, value)),
-                        None => return world.stop(1, &format!("option requires an argument: {letter}")),
+                        None => {
+                            return world
+                                .stop(1, &format!("option requires an argument: {letter}"));
+                        }
                     }
                 } else {
                     options.found.push((letter, String::new()));
@@ -50,17 +60,28 @@ impl Options {
 
     /// The last value of an option.
     pub(super) fn value(&self, letter: char) -> Option<&str> {
-        self.found.iter().rev().find(|(own, _)| *own == letter).map(|(_, value)| value.as_str())
+        self.found
+            .iter()
+            .rev()
+            .find(|(own, _)| *own == letter)
+            .map(|(_, value)| value.as_str())
     }
 
     /// All values of an option.
     pub(super) fn values(&self, letter: char) -> impl Iterator<Item = &str> {
-        self.found.iter().filter(move |(own, _)| *own == letter).map(|(_, value)| value.as_str())
+        self.found
+            .iter()
+            .filter(move |(own, _)| *own == letter)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The other arguments as files; none means standard input.
     pub(super) fn files(&self) -> Vec<String> {
-        if self.rest.is_empty() { vec!["-".to_owned()] } else { self.rest.clone() }
+        if self.rest.is_empty() {
+            vec!["-".to_owned()]
+        } else {
+            self.rest.clone()
+        }
     }
 }
 
@@ -71,7 +92,11 @@ pub(super) fn number(world: &World, text: &str) -> Result<u64, Stop> {
         Some(b'm' | b'M') => (&text[..text.len() - 1], 1 << 20),
         _ => (text, 1),
     };
-    match digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)) {
+    match digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+    {
         Some(number) => Ok(number),
         None => world.stop(1, &format!("invalid number '{text}'")),
     }

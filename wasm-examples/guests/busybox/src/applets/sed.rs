@@ -14,7 +14,9 @@ pub(super) fn sed(world: &World, args: &[String]) -> Result<i32, Stop> {
     let mut files = options.rest.clone();
     let mut texts: Vec<String> = options.values('e').map(str::to_owned).collect();
     for file in options.values('f') {
-        texts.push(String::from_utf8_lossy(&world.open(file)?.all().unwrap_or_default()).into_owned());
+        texts.push(
+            String::from_utf8_lossy(&world.open(file)?.all().unwrap_or_default()).into_owned(),
+        );
     }
     if texts.is_empty() {
         if files.is_empty() {
@@ -23,12 +25,21 @@ pub(super) fn sed(world: &World, args: &[String]) -> Result<i32, Stop> {
         texts.push(files.remove(0));
     }
     let extended = options.has('E') || options.has('r');
-    let dialect = if extended { Dialect::Extended } else { Dialect::Basic };
+    let dialect = if extended {
+        Dialect::Extended
+    } else {
+        Dialect::Basic
+    };
     let commands = match script::parse(&texts.join("\n"), dialect) {
         Ok(commands) => commands,
         Err(mistake) => return world.stop(1, &mistake),
     };
-    let mut editor = Editor { commands, quiet: options.has('n'), output: String::new(), code: None };
+    let mut editor = Editor {
+        commands,
+        quiet: options.has('n'),
+        output: String::new(),
+        code: None,
+    };
     if options.has('i') {
         for file in &files {
             let bytes = world.open(file)?.all().unwrap_or_default();
@@ -149,8 +160,12 @@ impl Substitution {
         let mut copied = 0;
         let mut count = 0;
         while from <= line.len() {
-            let Some(captures) = self.regex.find(line, from) else { break };
-            let Some((start, end)) = captures[0] else { break };
+            let Some(captures) = self.regex.find(line, from) else {
+                break;
+            };
+            let Some((start, end)) = captures[0] else {
+                break;
+            };
             count += 1;
             if count >= self.first {
                 text.push_str(&line[copied..start]);
@@ -160,7 +175,14 @@ impl Substitution {
                     break;
                 }
             }
-            from = if end > start { end } else { line[end..].chars().next().map_or(line.len() + 1, |c| end + c.len_utf8()) };
+            from = if end > start {
+                end
+            } else {
+                line[end..]
+                    .chars()
+                    .next()
+                    .map_or(line.len() + 1, |c| end + c.len_utf8())
+            };
         }
         (count >= self.first).then(|| text + &line[copied..])
     }

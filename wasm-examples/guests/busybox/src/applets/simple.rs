@@ -53,7 +53,11 @@ fn pause(ms: u64) -> i32 {
 
 /// Prints until nobody takes it: in a pipeline, until the buffer is full.
 pub(super) fn yes(world: &World, args: &[String]) -> Result<i32, Stop> {
-    let line = if args.is_empty() { "y\n".to_owned() } else { format!("{}\n", args.join(" ")) };
+    let line = if args.is_empty() {
+        "y\n".to_owned()
+    } else {
+        format!("{}\n", args.join(" "))
+    };
     let block = line.repeat(8192_usize.div_ceil(line.len()));
     if matches!(world.io.stdout, Output::Pipe(_)) {
         // Its reader runs afterwards, and wants an end.
@@ -100,7 +104,11 @@ pub(super) fn seq(world: &World, args: &[String]) -> Result<i32, Stop> {
     let separator = options.value('s').unwrap_or("\n");
     let mut text = String::new();
     let mut value = start;
-    while if step_by.sign() > 0 { value <= end } else { value >= end } {
+    while if step_by.sign() > 0 {
+        value <= end
+    } else {
+        value >= end
+    } {
         if value != start {
             text.push_str(separator);
         }
@@ -113,7 +121,11 @@ pub(super) fn seq(world: &World, args: &[String]) -> Result<i32, Stop> {
         }
         value = value.plus(step_by);
     }
-    let any = if step_by.sign() > 0 { start <= end } else { start >= end };
+    let any = if step_by.sign() > 0 {
+        start <= end
+    } else {
+        start >= end
+    };
     world.print(text + if any { "\n" } else { "" })?;
     Ok(0)
 }
@@ -121,7 +133,10 @@ pub(super) fn seq(world: &World, args: &[String]) -> Result<i32, Stop> {
 /// A negative number is no option.
 fn options_before_numbers(args: &[String]) -> (&[String], &[String]) {
     let mut at = 0;
-    while args.get(at).is_some_and(|arg| arg.starts_with('-') && Decimal::parse(arg).is_none()) {
+    while args
+        .get(at)
+        .is_some_and(|arg| arg.starts_with('-') && Decimal::parse(arg).is_none())
+    {
         at += if args[at] == "-s" { 2 } else { 1 };
     }
     args.split_at(at.min(args.len()))

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::options::{number, Options};
+use super::options::{Options, number};
 use crate::decimal::Decimal;
 use crate::paths::lines;
 use crate::world::{Stop, World};
@@ -13,7 +13,11 @@ pub(super) fn sort(world: &World, args: &[String]) -> Result<i32, Stop> {
     let mut all: Vec<String> = Vec::new();
     for file in options.files() {
         let bytes = world.open(&file)?.all().unwrap_or_default();
-        all.extend(lines(&bytes).iter().map(|line| String::from_utf8_lossy(line).into_owned()));
+        all.extend(
+            lines(&bytes)
+                .iter()
+                .map(|line| String::from_utf8_lossy(line).into_owned()),
+        );
     }
     let mut keys = Vec::new();
     for text in options.values('k') {
@@ -24,16 +28,33 @@ pub(super) fn sort(world: &World, args: &[String]) -> Result<i32, Stop> {
     }
     if keys.is_empty() {
         let (numeric, fold) = (options.has('n') || options.has('h'), options.has('f'));
-        keys.push(Key { from: 0, to: None, numeric, fold, reverse: options.has('r') });
+        keys.push(Key {
+            from: 0,
+            to: None,
+            numeric,
+            fold,
+            reverse: options.has('r'),
+        });
     }
     let separator = options.value('t').and_then(|text| text.chars().next());
     let by_keys = |left: &String, right: &String| {
-        keys.iter().map(|key| key.compare(left, right, separator)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        keys.iter()
+            .map(|key| key.compare(left, right, separator))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
     };
     all.sort_by(|left, right| {
         // Lines that are equal by their keys are in the order of their bytes.
-        let last = if options.has('s') || options.has('u') { Ordering::Equal } else { left.cmp(right) };
-        by_keys(left, right).then(if options.has('r') { last.reverse() } else { last })
+        let last = if options.has('s') || options.has('u') {
+            Ordering::Equal
+        } else {
+            left.cmp(right)
+        };
+        by_keys(left, right).then(if options.has('r') {
+            last.reverse()
+        } else {
+            last
+        })
     });
     if options.has('u') {
         all.dedup_by(|next, kept| by_keys(next, kept).is_eq());
@@ -69,10 +90,20 @@ impl Key {
             digits.parse::<usize>().ok()?.checked_sub(1)
         };
         let own = text.contains(|c: char| "nrfh".contains(c));
-        let has = |letter| if own { text.contains(letter) } else { options.has(letter) };
+        let has = |letter| {
+            if own {
+                text.contains(letter)
+            } else {
+                options.has(letter)
+            }
+        };
         Some(Self {
             from: number(from)?,
-            to: if to.is_empty() { None } else { Some(number(to)?) },
+            to: if to.is_empty() {
+                None
+            } else {
+                Some(number(to)?)
+            },
             numeric: has('n') || has('h'),
             fold: has('f'),
             reverse: has('r'),
@@ -99,7 +130,9 @@ impl Key {
             Some(separator) => line.split(separator).collect(),
             None => line.split_ascii_whitespace().collect(),
         };
-        let end = self.to.map_or(fields.len(), |to| (to + 1).min(fields.len()));
+        let end = self
+            .to
+            .map_or(fields.len(), |to| (to + 1).min(fields.len()));
         fields.get(self.from..end).unwrap_or_default().join(" ")
     }
 }
@@ -120,17 +153,33 @@ fn leading_number(text: &str) -> Decimal {
 /// `uniq [-cdui] [-f FIELDS] [INPUT [OUTPUT]]`
 pub(super) fn uniq(world: &World, args: &[String]) -> Result<i32, Stop> {
     let options = Options::read(world, args, "cduif:")?;
-    let skip = options.value('f').map_or(Ok(0), |text| number(world, text))? as usize;
+    let skip = options
+        .value('f')
+        .map_or(Ok(0), |text| number(world, text))? as usize;
     let input = world.open(options.rest.first().map_or("-", String::as_str))?;
     let output = match options.rest.get(1) {
         Some(file) => world.create(file, false)?,
         None => world.io.stdout.clone(),
     };
-    let world = World { io: crate::world::Io { stdout: output, ..world.io.clone() }, ..world.clone() };
+    let world = World {
+        io: crate::world::Io {
+            stdout: output,
+            ..world.io.clone()
+        },
+        ..world.clone()
+    };
     let key = |line: &str| {
         let rest: Vec<&str> = line.split_ascii_whitespace().skip(skip).collect();
-        let key = if skip > 0 { rest.join(" ") } else { line.to_owned() };
-        if options.has('i') { key.to_ascii_lowercase() } else { key }
+        let key = if skip > 0 {
+            rest.join(" ")
+        } else {
+            line.to_owned()
+        };
+        if options.has('i') {
+            key.to_ascii_lowercase()
+        } else {
+            key
+        }
     };
     let mut groups: Vec<(String, usize)> = Vec::new();
     for line in lines(&input.all().unwrap_or_default()) {
@@ -141,7 +190,11 @@ pub(super) fn uniq(world: &World, args: &[String]) -> Result<i32, Stop> {
         }
     }
     for (line, count) in groups {
-        let wanted = if options.has('d') { count > 1 } else { count == 1 || !options.has('u') };
+        let wanted = if options.has('d') {
+            count > 1
+        } else {
+            count == 1 || !options.has('u')
+        };
         match (wanted, options.has('c')) {
             (false, _) => {}
             (true, true) => world.line(format!("{count:7} {line}"))?,

@@ -21,9 +21,16 @@ pub(crate) fn test(world: &World, args: &[String]) -> Result<i32, Stop> {
         [operator, operand] if is_unary(operator) => unary(world, operator, operand)?,
         // POSIX reads three words by what the middle one is.
         [left, operator, right] if is_binary(operator) => binary(world, left, operator, right)?,
-        ["!", left, operator, right] if is_binary(operator) => !binary(world, left, operator, right)?,
+        ["!", left, operator, right] if is_binary(operator) => {
+            !binary(world, left, operator, right)?
+        }
         _ => {
-            let mut expression = Expression { world, args: &args, at: 0, depth: 0 };
+            let mut expression = Expression {
+                world,
+                args: &args,
+                at: 0,
+                depth: 0,
+            };
             let truth = expression.or()?;
             if expression.at < args.len() {
                 return world.stop(2, &format!("{}: unknown operand", args[expression.at]));
@@ -63,7 +70,11 @@ impl Expression<'_> {
         if self.depth > 50 {
             return self.world.stop(2, "too complex an expression");
         }
-        let truth = if self.take("!") { !self.not()? } else { self.primary()? };
+        let truth = if self.take("!") {
+            !self.not()?
+        } else {
+            self.primary()?
+        };
         self.depth -= 1;
         Ok(truth)
     }
@@ -78,7 +89,11 @@ impl Expression<'_> {
             ["(", ..] => {
                 self.at += 1;
                 let truth = self.or()?;
-                if self.take(")") { Ok(truth) } else { self.world.stop(2, "closing paren expected") }
+                if self.take(")") {
+                    Ok(truth)
+                } else {
+                    self.world.stop(2, "closing paren expected")
+                }
             }
             [operator, operand, ..] if is_unary(operator) => {
                 self.at += 2;
@@ -102,14 +117,40 @@ impl Expression<'_> {
 fn is_unary(operator: &str) -> bool {
     matches!(
         operator,
-        "-n" | "-z" | "-e" | "-f" | "-d" | "-s" | "-r" | "-w" | "-x" | "-L" | "-h" | "-c" | "-b" | "-p" | "-S" | "-t"
+        "-n" | "-z"
+            | "-e"
+            | "-f"
+            | "-d"
+            | "-s"
+            | "-r"
+            | "-w"
+            | "-x"
+            | "-L"
+            | "-h"
+            | "-c"
+            | "-b"
+            | "-p"
+            | "-S"
+            | "-t"
     )
 }
 
 fn is_binary(operator: &str) -> bool {
     matches!(
         operator,
-        "=" | "==" | "!=" | "<" | ">" | "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" | "-nt" | "-ot" | "-ef"
+        "=" | "=="
+            | "!="
+            | "<"
+            | ">"
+            | "-eq"
+            | "-ne"
+            | "-lt"
+            | "-le"
+            | "-gt"
+            | "-ge"
+            | "-nt"
+            | "-ot"
+            | "-ef"
     )
 }
 

@@ -11,7 +11,11 @@ pub(super) fn tr(world: &World, args: &[String]) -> Result<i32, Stop> {
         return world.stop(1, "missing operand");
     };
     let from = set(first);
-    let to = options.rest.get(1).map(|text| set(text)).unwrap_or_default();
+    let to = options
+        .rest
+        .get(1)
+        .map(|text| set(text))
+        .unwrap_or_default();
     let (delete, squeeze) = (options.has('d'), options.has('s'));
     if to.is_empty() && !delete && !squeeze {
         return world.stop(1, "missing operand");
@@ -23,7 +27,14 @@ pub(super) fn tr(world: &World, args: &[String]) -> Result<i32, Stop> {
         (Some(_), true) => None,
     };
     // What is squeezed is what came out, if it is in the last set given.
-    let squeezed = |c: char| squeeze && if to.is_empty() { place(c).is_some() } else { to.contains(&c) };
+    let squeezed = |c: char| {
+        squeeze
+            && if to.is_empty() {
+                place(c).is_some()
+            } else {
+                to.contains(&c)
+            }
+    };
     let input = String::from_utf8_lossy(&world.io.stdin.all().unwrap_or_default()).into_owned();
     let mut text = String::new();
     let mut last = None;
@@ -51,9 +62,15 @@ fn set(text: &str) -> Vec<char> {
     let mut at = 0;
     while at < chars.len() {
         let rest: String = chars[at..].iter().take(12).collect();
-        let class = rest.strip_prefix("[:").and_then(|rest| rest.split_once(":]"));
+        let class = rest
+            .strip_prefix("[:")
+            .and_then(|rest| rest.split_once(":]"));
         if let Some((name, _)) = class {
-            set.extend((0..=127_u8).map(char::from).filter(|c| in_named_class(name, *c)));
+            set.extend(
+                (0..=127_u8)
+                    .map(char::from)
+                    .filter(|c| in_named_class(name, *c)),
+            );
             at += name.len() + 4;
         } else if chars.get(at + 1) == Some(&'-') && at + 2 < chars.len() {
             set.extend(chars[at]..=chars[at + 2]);

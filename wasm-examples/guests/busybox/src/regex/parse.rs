@@ -99,14 +99,22 @@ impl Parser {
                 return Err("Unmatched ( or \\(");
             }
             // There are names for nine; the others share one that nobody asks for.
-            return if number > 9 { Err("Regular expression too big") } else { Ok(Node::Group(alternatives, number)) };
+            return if number > 9 {
+                Err("Regular expression too big")
+            } else {
+                Ok(Node::Group(alternatives, number))
+            };
         }
         let c = self.chars[self.at];
         self.at += 1;
         Ok(match c {
             '.' => Node::Any,
             '^' if first || self.extended => Node::Start,
-            '$' if self.extended || self.at == self.chars.len() || self.at_special(')') || self.at_special('|') => {
+            '$' if self.extended
+                || self.at == self.chars.len()
+                || self.at_special(')')
+                || self.at_special('|') =>
+            {
                 Node::End
             }
             '[' => self.class()?,
@@ -150,7 +158,13 @@ impl Parser {
         }
         self.at = end + 1;
         // In a regular expression's class a backslash is plain, in a shell's not.
-        let class = self.chars[start..=end].iter().flat_map(|c| if *c == '\\' { vec!['\\', '\\'] } else { vec![*c] });
+        let class = self.chars[start..=end].iter().flat_map(|c| {
+            if *c == '\\' {
+                vec!['\\', '\\']
+            } else {
+                vec![*c]
+            }
+        });
         Ok(Node::Class(class.collect()))
     }
 
@@ -168,7 +182,11 @@ impl Parser {
             } else {
                 return Ok(node);
             };
-            node = Node::Repeat { node: Box::new(node), min, max };
+            node = Node::Repeat {
+                node: Box::new(node),
+                min,
+                max,
+            };
         }
     }
 
@@ -182,7 +200,11 @@ impl Parser {
             min.unwrap_or(0)
         };
         let min = min.unwrap_or(0);
-        if !self.take_special('}') || min > max || min > REPEAT_MAX || max > REPEAT_MAX && max != usize::MAX {
+        if !self.take_special('}')
+            || min > max
+            || min > REPEAT_MAX
+            || max > REPEAT_MAX && max != usize::MAX
+        {
             return Err("Invalid content of \\{\\}");
         }
         Ok((min, max))
@@ -193,6 +215,10 @@ impl Parser {
         while self.chars.get(self.at).is_some_and(char::is_ascii_digit) {
             self.at += 1;
         }
-        self.chars[start..self.at].iter().collect::<String>().parse().ok()
+        self.chars[start..self.at]
+            .iter()
+            .collect::<String>()
+            .parse()
+            .ok()
     }
 }

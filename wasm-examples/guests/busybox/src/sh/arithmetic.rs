@@ -19,7 +19,9 @@ const LEVELS: [&[&str]; 10] = [
     &["*", "/", "%"],
 ];
 
-const ASSIGNMENTS: [&str; 11] = ["<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "="];
+const ASSIGNMENTS: [&str; 11] = [
+    "<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "=",
+];
 
 /// Reads and evaluates at once.
 struct Evaluator<'a> {
@@ -48,18 +50,24 @@ type Value = Result<i64, Mistake>;
 impl Shell {
     /// The value of an expression whose expansions have been done.
     pub(super) fn evaluate(&mut self, text: &str) -> Result<i64, Flow> {
-        self.evaluate_nested(text, 0).map_err(|mistake| match mistake {
-            Mistake::Flow(flow) => flow,
-            Mistake::Text(text) => {
-                self.say(text);
-                Flow::Exit(2)
-            }
-        })
+        self.evaluate_nested(text, 0)
+            .map_err(|mistake| match mistake {
+                Mistake::Flow(flow) => flow,
+                Mistake::Text(text) => {
+                    self.say(text);
+                    Flow::Exit(2)
+                }
+            })
     }
 
     fn evaluate_nested(&mut self, text: &str, depth: usize) -> Value {
-        let mut evaluator =
-            Evaluator { shell: self, text: text.chars().collect(), at: 0, depth, skipping: false };
+        let mut evaluator = Evaluator {
+            shell: self,
+            text: text.chars().collect(),
+            at: 0,
+            depth,
+            skipping: false,
+        };
         evaluator.skip_blanks();
         if evaluator.at == evaluator.text.len() {
             return Ok(0);
@@ -84,8 +92,12 @@ impl Evaluator<'_> {
     fn assignment(&mut self) -> Value {
         let start = self.at;
         if let Some(name) = self.name() {
-            let operator = ASSIGNMENTS.into_iter().find(|operator| self.starts_with(operator));
-            if let Some(operator) = operator.filter(|operator| *operator != "=" || !self.starts_with("==")) {
+            let operator = ASSIGNMENTS
+                .into_iter()
+                .find(|operator| self.starts_with(operator));
+            if let Some(operator) =
+                operator.filter(|operator| *operator != "=" || !self.starts_with("=="))
+            {
                 self.take(operator);
                 let right = self.nested(Self::assignment)?;
                 let value = match operator.strip_suffix('=') {
@@ -135,7 +147,10 @@ impl Evaluator<'_> {
     /// Takes one of `operators` that is not the beginning of a longer one.
     fn operator(&mut self, operators: &'static [&'static str]) -> Option<&'static str> {
         self.skip_blanks();
-        let operator = operators.iter().copied().find(|operator| self.starts_with(operator))?;
+        let operator = operators
+            .iter()
+            .copied()
+            .find(|operator| self.starts_with(operator))?;
         let next = self.text.get(self.at + operator.len()).copied();
         let longer = match operator {
             "|" | "&" => next == operator.chars().next() || next == Some('='),
@@ -157,7 +172,8 @@ impl Evaluator<'_> {
             return Ok(base);
         }
         let exponent = self.nested(Self::power)?;
-        let exponent = u32::try_from(exponent).map_err(|_| Mistake::Text("exponent less than 0"))?;
+        let exponent =
+            u32::try_from(exponent).map_err(|_| Mistake::Text("exponent less than 0"))?;
         Ok(base.wrapping_pow(exponent))
     }
 
@@ -191,7 +207,11 @@ impl Evaluator<'_> {
     fn primary(&mut self) -> Value {
         if self.take("(") {
             let value = self.nested(Self::comma)?;
-            return if self.take(")") { Ok(value) } else { Err(Mistake::Text("arithmetic syntax error")) };
+            return if self.take(")") {
+                Ok(value)
+            } else {
+                Err(Mistake::Text("arithmetic syntax error"))
+            };
         }
         if let Some(name) = self.name() {
             let value = self.variable(&name)?;
@@ -207,7 +227,11 @@ impl Evaluator<'_> {
 
     fn number(&mut self) -> Value {
         let start = self.at;
-        while self.text.get(self.at).is_some_and(|c| c.is_ascii_alphanumeric() || *c == '#') {
+        while self
+            .text
+            .get(self.at)
+            .is_some_and(|c| c.is_ascii_alphanumeric() || *c == '#')
+        {
             self.at += 1;
         }
         let digits: String = self.text[start..self.at].iter().collect();
@@ -258,7 +282,7 @@ impl Evaluator<'_> {
         }
         let text = self.shell.variables.get(name).unwrap_or_default();
         match text.parse() {
-                Ok(value) if !text.starts_with('0') => Ok(value),
+            Ok(value) if !text.starts_with('0') => Ok(value),
             _ => self.nested(|own| own.shell.evaluate_nested(&text, own.depth)),
         }
     }
@@ -291,10 +315,18 @@ impl Evaluator<'_> {
     fn name(&mut self) -> Option<String> {
         self.skip_blanks();
         let start = self.at;
-        if self.text.get(start).is_none_or(|c| !c.is_ascii_alphabetic() && *c != '_') {
+        if self
+            .text
+            .get(start)
+            .is_none_or(|c| !c.is_ascii_alphabetic() && *c != '_')
+        {
             return None;
         }
-        while self.text.get(self.at).is_some_and(|c| c.is_ascii_alphanumeric() || *c == '_') {
+        while self
+            .text
+            .get(self.at)
+            .is_some_and(|c| c.is_ascii_alphanumeric() || *c == '_')
+        {
             self.at += 1;
         }
         let name = self.text[start..self.at].iter().collect();
@@ -303,13 +335,19 @@ impl Evaluator<'_> {
     }
 
     fn skip_blanks(&mut self) {
-        while self.text.get(self.at).is_some_and(char::is_ascii_whitespace) {
+        while self
+            .text
+            .get(self.at)
+            .is_some_and(char::is_ascii_whitespace)
+        {
             self.at += 1;
         }
     }
 
     fn starts_with(&self, text: &str) -> bool {
-        text.chars().enumerate().all(|(distance, c)| self.text.get(self.at + distance) == Some(&c))
+        text.chars()
+            .enumerate()
+            .all(|(distance, c)| self.text.get(self.at + distance) == Some(&c))
     }
 
     fn take(&mut self, text: &str) -> bool {

@@ -35,7 +35,10 @@ pub(crate) struct Command {
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// Assignments, then words.
-    Simple { assignments: Vec<(String, Word)>, words: Vec<Word> },
+    Simple {
+        assignments: Vec<(String, Word)>,
+        words: Vec<Word>,
+    },
     /// `{ …; }`
     Group(List),
     /// `( … )`
@@ -43,11 +46,25 @@ pub(crate) enum Kind {
     /// Conditions with what follows from them; what follows otherwise.
     If(Vec<(List, List)>, Option<List>),
     /// `while`, or `until`.
-    Loop { until: bool, condition: List, body: List },
+    Loop {
+        until: bool,
+        condition: List,
+        body: List,
+    },
     /// Without words it goes over the arguments.
-    For { name: String, words: Option<Vec<Word>>, body: List },
-    Case { word: Word, arms: Vec<(Vec<Word>, List)> },
-    Function { name: String, body: Rc<Command> },
+    For {
+        name: String,
+        words: Option<Vec<Word>>,
+        body: List,
+    },
+    Case {
+        word: Word,
+        arms: Vec<(Vec<Word>, List)>,
+    },
+    Function {
+        name: String,
+        body: Rc<Command>,
+    },
     /// `[[ … ]]`
     Condition(Condition),
     /// `(( … ))`
@@ -94,12 +111,25 @@ pub(crate) struct Word(pub(crate) Vec<Part>);
 /// A part of a word.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
-    Text { text: String, quoted: bool },
+    Text {
+        text: String,
+        quoted: bool,
+    },
     /// `~` at the beginning.
     Home,
-    Parameter { name: String, operation: Operation, quoted: bool },
-    Command { list: Rc<List>, quoted: bool },
-    Arithmetic { word: Word, quoted: bool },
+    Parameter {
+        name: String,
+        operation: Operation,
+        quoted: bool,
+    },
+    Command {
+        list: Rc<List>,
+        quoted: bool,
+    },
+    Arithmetic {
+        word: Word,
+        quoted: bool,
+    },
 }
 
 /// What is done with a parameter's value.
@@ -108,28 +138,58 @@ pub(crate) enum Operation {
     Get,
     Length,
     /// `-`; an empty value counts as none if there is a colon, here and below.
-    Default { colon: bool, word: Word },
+    Default {
+        colon: bool,
+        word: Word,
+    },
     /// `=`
-    Assign { colon: bool, word: Word },
+    Assign {
+        colon: bool,
+        word: Word,
+    },
     /// `?`
-    Require { colon: bool, word: Word },
+    Require {
+        colon: bool,
+        word: Word,
+    },
     /// `+`
-    Alternative { colon: bool, word: Word },
+    Alternative {
+        colon: bool,
+        word: Word,
+    },
     /// `#` and `##`
-    TrimStart { longest: bool, pattern: Word },
+    TrimStart {
+        longest: bool,
+        pattern: Word,
+    },
     /// `%` and `%%`
-    TrimEnd { longest: bool, pattern: Word },
+    TrimEnd {
+        longest: bool,
+        pattern: Word,
+    },
     /// `/` and `//`
-    Replace { all: bool, pattern: Word, with: Word },
+    Replace {
+        all: bool,
+        pattern: Word,
+        with: Word,
+    },
     /// `:offset` and `:offset:length`
-    Slice { offset: Word, length: Option<Word> },
+    Slice {
+        offset: Word,
+        length: Option<Word>,
+    },
 }
 
 impl Word {
     /// The text of a word without any quotes or expansions.
     pub(crate) fn plain(&self) -> Option<&str> {
         match &self.0[..] {
-            [Part::Text { text, quoted: false }] => Some(text),
+            [
+                Part::Text {
+                    text,
+                    quoted: false,
+                },
+            ] => Some(text),
             _ => None,
         }
     }

@@ -55,7 +55,10 @@ impl Shell {
 fn cd(shell: &mut Shell, args: &[String]) -> Run {
     let old = shell.variables.peek("OLDPWD").unwrap_or("/").to_owned();
     let home = shell.variables.peek("HOME").unwrap_or("/").to_owned();
-    let target = match args.iter().find(|arg| *arg != "--" && *arg != "-P" && *arg != "-L") {
+    let target = match args
+        .iter()
+        .find(|arg| *arg != "--" && *arg != "-P" && *arg != "-L")
+    {
         Some(arg) if arg == "-" => &old,
         Some(arg) => arg,
         None => &home,
@@ -63,7 +66,12 @@ fn cd(shell: &mut Shell, args: &[String]) -> Run {
     let directory = paths::normalize(&shell.directory, target);
     match paths::stat(&directory, true) {
         Ok(stat) if stat.kind == paths::Kind::Directory => {}
-        _ => return shell.error(2, &format!("cd: can't cd to {target}: No such file or directory")),
+        _ => {
+            return shell.error(
+                2,
+                &format!("cd: can't cd to {target}: No such file or directory"),
+            );
+        }
     }
     if args.first().is_some_and(|arg| arg == "-") {
         shell.print(&format!("{directory}\n"));
@@ -137,7 +145,12 @@ fn kill(shell: &mut Shell, args: &[String]) -> Run {
             "TERM" => shell.terminate()?,
             _ if signal == host::SIGTERM.to_string() => shell.terminate()?,
             "KILL" | "9" => return Err(super::Flow::Exit(137)),
-            _ => return shell.error(1, &format!("kill: {signal}: only TERM and KILL are supported")),
+            _ => {
+                return shell.error(
+                    1,
+                    &format!("kill: {signal}: only TERM and KILL are supported"),
+                );
+            }
         }
     }
     Ok(0)

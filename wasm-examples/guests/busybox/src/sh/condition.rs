@@ -27,8 +27,18 @@ impl Shell {
         if let [left, operator, right] = words {
             let left = self.expand_single(left)?;
             match operator.plain() {
-                Some("=" | "==") => return Ok(i32::from(!pattern::matches(&self.expand_pattern(right)?, &left))),
-                Some("!=") => return Ok(i32::from(pattern::matches(&self.expand_pattern(right)?, &left))),
+                Some("=" | "==") => {
+                    return Ok(i32::from(!pattern::matches(
+                        &self.expand_pattern(right)?,
+                        &left,
+                    )));
+                }
+                Some("!=") => {
+                    return Ok(i32::from(pattern::matches(
+                        &self.expand_pattern(right)?,
+                        &left,
+                    )));
+                }
                 Some("=~") => {
                     let right = self.expand_single(right)?;
                     return match Regex::new(&right, Dialect::Extended, false) {

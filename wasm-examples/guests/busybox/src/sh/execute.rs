@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::ast::{AndOr, Command, Kind, List, Pipeline, Word};
-use super::{builtins, Descriptor, Flow, Run, Shell, DEPTH_MAX};
+use super::{DEPTH_MAX, Descriptor, Flow, Run, Shell, builtins};
 use crate::applets;
 use crate::pattern;
 use crate::stream::{Input, Output};
@@ -31,7 +31,9 @@ impl Shell {
     }
 
     fn chain(&mut self, command: &AndOr) -> Run {
-        let mut status = self.asked_if(!command.rest.is_empty(), |shell| shell.pipeline(&command.first))?;
+        let mut status = self.asked_if(!command.rest.is_empty(), |shell| {
+            shell.pipeline(&command.first)
+        })?;
         for (index, (and, pipeline)) in command.rest.iter().enumerate() {
             if *and == (status == 0) {
                 let is_last = index + 1 == command.rest.len();
@@ -54,7 +56,11 @@ impl Shell {
             [only] => shell.command(only),
             stages => shell.stages(stages),
         })?;
-        let status = if pipeline.negated { i32::from(status == 0) } else { status };
+        let status = if pipeline.negated {
+            i32::from(status == 0)
+        } else {
+            status
+        };
         self.status = status;
         self.handle_signal()?;
         // A compound command's own commands have been looked at.
@@ -63,7 +69,12 @@ impl Shell {
                 pipeline.stages[0].kind,
                 Kind::Simple { .. } | Kind::Subshell(_) | Kind::Condition(_) | Kind::Arithmetic(_)
             );
-        if status != 0 && fails && !pipeline.negated && self.asked == 0 && self.options.exit_on_error {
+        if status != 0
+            && fails
+            && !pipeline.negated
+            && self.asked == 0
+            && self.options.exit_on_error
+        {
             return Err(Flow::Exit(status));
         }
         Ok(status)
@@ -90,7 +101,11 @@ impl Shell {
             }
             input = output.map(|output| output.take());
         }
-        Ok(if self.options.pipe_fail { failed } else { status })
+        Ok(if self.options.pipe_fail {
+            failed
+        } else {
+            status
+        })
     }
 
     /// Runs something on a copy of the state.
@@ -111,7 +126,9 @@ impl Shell {
     fn deeper(&mut self) -> Result<(), Flow> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            self.say(&format!("more than {DEPTH_MAX} functions and subshells within each other"));
+            self.say(&format!(
+                "more than {DEPTH_MAX} functions and subshells within each other"
+            ));
             return Err(Flow::Exit(2));
         }
         Ok(())
@@ -154,7 +171,11 @@ impl Shell {
             Kind::Group(list) => self.list(list),
             Kind::Subshell(list) => self.subshell(|shell| shell.list(list)),
             Kind::If(branches, otherwise) => self.if_command(branches, otherwise.as_ref()),
-            Kind::Loop { until, condition, body } => self.loop_command(*until, condition, body),
+            Kind::Loop {
+                until,
+                condition,
+                body,
+            } => self.loop_command(*until, condition, body),
             Kind::For { name, words, body } => self.for_command(name, words.as_deref(), body),
             Kind::Case { word, arms } => self.case_command(word, arms),
             Kind::Function { name, body } => {
@@ -311,7 +332,10 @@ impl Shell {
         }
         let path = name.rsplit_once('/').map(|(path, _)| path);
         // A script of this name goes before an applet, but for the usual places.
-        let usual = matches!(path, None | Some("/bin" | "/usr/bin" | "/sbin" | "/usr/sbin" | "/usr/local/bin"));
+        let usual = matches!(
+            path,
+            None | Some("/bin" | "/usr/bin" | "/sbin" | "/usr/sbin" | "/usr/local/bin")
+        );
         if !usual {
             if let Some(text) = self.script(name) {
                 return self.subshell(|shell| {
@@ -323,7 +347,9 @@ impl Shell {
             }
         }
         match applets::find(applets::base_name(name)).filter(|_| usual) {
-            Some(applet) => Ok(self.world(applets::base_name(name), self.variables.exported()).run(applet, args)),
+            Some(applet) => Ok(self
+                .world(applets::base_name(name), self.variables.exported())
+                .run(applet, args)),
             None => self.error(127, &format!("{name}: not found")),
         }
     }
@@ -331,7 +357,9 @@ impl Shell {
     /// The text of the script at a path, if there is a file.
     pub(super) fn script(&self, path: &str) -> Option<String> {
         let world = self.world(&self.name, Vec::new());
-        let is_file = world.stat(path).is_ok_and(|stat| stat.kind == crate::paths::Kind::File);
+        let is_file = world
+            .stat(path)
+            .is_ok_and(|stat| stat.kind == crate::paths::Kind::File);
         let bytes = is_file.then(|| world.open(path).ok())??.all().ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }

@@ -27,13 +27,25 @@ impl Field {
     }
 
     fn pattern(&self) -> String {
-        self.0.iter().map(|(text, quoted)| if *quoted { pattern::escape(text) } else { text.clone() }).collect()
+        self.0
+            .iter()
+            .map(|(text, quoted)| {
+                if *quoted {
+                    pattern::escape(text)
+                } else {
+                    text.clone()
+                }
+            })
+            .collect()
     }
 }
 
 impl Fields {
     fn push(&mut self, text: &str, quoted: bool) {
-        self.current.get_or_insert_with(Field::default).0.push((text.to_owned(), quoted));
+        self.current
+            .get_or_insert_with(Field::default)
+            .0
+            .push((text.to_owned(), quoted));
     }
 
     fn end_field(&mut self) {
@@ -101,12 +113,21 @@ impl Shell {
     /// The pattern that a word becomes, in which what was quoted is plain.
     pub(super) fn expand_pattern(&mut self, word: &Word) -> Result<String, Flow> {
         let fields = self.fields(word, false)?;
-        Ok(fields.iter().map(Field::pattern).collect::<Vec<_>>().join(" "))
+        Ok(fields
+            .iter()
+            .map(Field::pattern)
+            .collect::<Vec<_>>()
+            .join(" "))
     }
 
     fn fields(&mut self, word: &Word, splitting: bool) -> Result<Vec<Field>, Flow> {
         let separators = self.variables.peek("IFS").unwrap_or(SEPARATORS).to_owned();
-        let mut fields = Fields { done: Vec::new(), current: None, separators, splitting };
+        let mut fields = Fields {
+            done: Vec::new(),
+            current: None,
+            separators,
+            splitting,
+        };
         self.add_word(&mut fields, word)?;
         fields.end_field();
         Ok(fields.done)
@@ -135,7 +156,11 @@ impl Shell {
                 let value = self.evaluate(&text)?;
                 fields.value(&value.to_string(), *quoted);
             }
-            Part::Parameter { name, operation, quoted } => self.add_parameter(fields, name, operation, *quoted)?,
+            Part::Parameter {
+                name,
+                operation,
+                quoted,
+            } => self.add_parameter(fields, name, operation, *quoted)?,
         }
         Ok(())
     }
@@ -162,13 +187,21 @@ impl Shell {
     }
 
     /// Unquoted text of a replacement is split as a value would be.
-    fn add_replacement(&mut self, fields: &mut Fields, word: &Word, quoted: bool) -> Result<(), Flow> {
+    fn add_replacement(
+        &mut self,
+        fields: &mut Fields,
+        word: &Word,
+        quoted: bool,
+    ) -> Result<(), Flow> {
         if quoted && word.0.is_empty() {
             fields.push("", true);
         }
         for part in &word.0 {
             match part {
-                Part::Text { text, quoted: false } => fields.value(text, quoted),
+                Part::Text {
+                    text,
+                    quoted: false,
+                } => fields.value(text, quoted),
                 part => self.add_part(fields, part)?,
             }
         }

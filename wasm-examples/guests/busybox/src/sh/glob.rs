@@ -18,7 +18,10 @@ impl Shell {
             let (part, behind) = rest.split_at(end);
             rest = behind;
             if !part.is_empty() {
-                found = found.iter().flat_map(|path| self.step(path, part, !behind.is_empty())).collect();
+                found = found
+                    .iter()
+                    .flat_map(|path| self.step(path, part, !behind.is_empty()))
+                    .collect();
             }
         }
         found.sort_unstable();
@@ -29,7 +32,11 @@ impl Shell {
     fn step(&self, path: &str, part: &str, more: bool) -> Vec<String> {
         if !pattern::is_pattern(part) {
             let next = format!("{path}{}", pattern::unescape(part));
-            return if more || self.exists(&next) { vec![next] } else { Vec::new() };
+            return if more || self.exists(&next) {
+                vec![next]
+            } else {
+                Vec::new()
+            };
         }
         let directory = paths::normalize(&self.directory, if path.is_empty() { "." } else { path });
         let names = paths::names(&directory).unwrap_or_default();

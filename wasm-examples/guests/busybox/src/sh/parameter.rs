@@ -16,14 +16,20 @@ impl Shell {
             "0" => Some(self.name.clone()),
             "@" | "*" => (!self.arguments.is_empty()).then(|| self.arguments.join(" ")),
             _ => match name.parse::<usize>() {
-                Ok(number) => number.checked_sub(1).and_then(|index| self.arguments.get(index).cloned()),
+                Ok(number) => number
+                    .checked_sub(1)
+                    .and_then(|index| self.arguments.get(index).cloned()),
                 Err(_) => self.variables.get(name),
             },
         }
     }
 
     /// The word that stands in for the value of `name`, if one does.
-    pub(super) fn replacement<'a>(&mut self, name: &str, operation: &'a Operation) -> Option<&'a Word> {
+    pub(super) fn replacement<'a>(
+        &mut self,
+        name: &str,
+        operation: &'a Operation,
+    ) -> Option<&'a Word> {
         match operation {
             Operation::Default { colon, word } => (!self.is_there(name, *colon)).then_some(word),
             Operation::Alternative { colon, word } => self.is_there(name, *colon).then_some(word),
@@ -32,7 +38,8 @@ impl Shell {
     }
 
     fn is_there(&mut self, name: &str, not_empty: bool) -> bool {
-        self.lookup(name).is_some_and(|value| !not_empty || !value.is_empty())
+        self.lookup(name)
+            .is_some_and(|value| !not_empty || !value.is_empty())
     }
 
     /// The value of `${name…}` when no word stands in for it.
@@ -46,7 +53,11 @@ impl Shell {
             }
             Operation::Require { colon, word } if !self.is_there(name, *colon) => {
                 let message = self.expand_single(word)?;
-                let message = if message.is_empty() { "parameter not set" } else { &message };
+                let message = if message.is_empty() {
+                    "parameter not set"
+                } else {
+                    &message
+                };
                 self.say(&format!("{name}: {message}"));
                 return Err(Flow::Exit(2));
             }
@@ -63,8 +74,12 @@ impl Shell {
         Ok(match operation {
             Operation::Length if matches!(name, "@" | "*") => self.arguments.len().to_string(),
             Operation::Length => value.chars().count().to_string(),
-            Operation::TrimStart { longest, pattern } => trim_start(&value, &self.expand_pattern(pattern)?, *longest),
-            Operation::TrimEnd { longest, pattern } => trim_end(&value, &self.expand_pattern(pattern)?, *longest),
+            Operation::TrimStart { longest, pattern } => {
+                trim_start(&value, &self.expand_pattern(pattern)?, *longest)
+            }
+            Operation::TrimEnd { longest, pattern } => {
+                trim_end(&value, &self.expand_pattern(pattern)?, *longest)
+            }
             Operation::Replace { all, pattern, with } => {
                 let pattern = self.expand_pattern(pattern)?;
                 let with = self.expand_single(with)?;
@@ -79,34 +94,60 @@ impl Shell {
         let count = value.chars().count() as i64;
         let offset = self.expand_single(offset)?;
         let offset = self.evaluate(&offset)?;
-        let start = if offset < 0 { (count + offset).max(0) } else { offset.min(count) };
+        let start = if offset < 0 {
+            (count + offset).max(0)
+        } else {
+            offset.min(count)
+        };
         let end = match length {
             None => count,
             Some(length) => {
                 let length = self.expand_single(length)?;
                 let length = self.evaluate(&length)?;
-                if length < 0 { count + length } else { start.saturating_add(length).min(count) }
+                if length < 0 {
+                    count + length
+                } else {
+                    start.saturating_add(length).min(count)
+                }
             }
         };
-        Ok(value.chars().skip(start as usize).take((end - start).max(0) as usize).collect())
+        Ok(value
+            .chars()
+            .skip(start as usize)
+            .take((end - start).max(0) as usize)
+            .collect())
     }
 }
 
 fn trim_start(value: &str, pattern: &str, longest: bool) -> String {
-    let mut ends: Vec<usize> = value.char_indices().map(|(at, _)| at).chain([value.len()]).collect();
+    let mut ends: Vec<usize> = value
+        .char_indices()
+        .map(|(at, _)| at)
+        .chain([value.len()])
+        .collect();
     if longest {
         ends.reverse();
     }
-    let end = ends.into_iter().find(|end| pattern::matches(pattern, &value[..*end])).unwrap_or(0);
+    let end = ends
+        .into_iter()
+        .find(|end| pattern::matches(pattern, &value[..*end]))
+        .unwrap_or(0);
     value[end..].to_owned()
 }
 
 fn trim_end(value: &str, pattern: &str, longest: bool) -> String {
-    let mut starts: Vec<usize> = value.char_indices().map(|(at, _)| at).chain([value.len()]).collect();
+    let mut starts: Vec<usize> = value
+        .char_indices()
+        .map(|(at, _)| at)
+        .chain([value.len()])
+        .collect();
     if !longest {
         starts.reverse();
     }
-    let start = starts.into_iter().find(|start| pattern::matches(pattern, &value[*start..])).unwrap_or(value.len());
+    let start = starts
+        .into_iter()
+        .find(|start| pattern::matches(pattern, &value[*start..]))
+        .unwrap_or(value.len());
     value[..start].to_owned()
 }
 
@@ -117,7 +158,9 @@ fn replace(value: &str, pattern: &str, with: &str, all: bool) -> String {
     let mut text = String::new();
     let mut at = 0;
     while at < chars.len() {
-        let end = (at + 1..=chars.len()).rev().find(|end| pattern::matches_chars(&pattern, &chars[at..*end]));
+        let end = (at + 1..=chars.len())
+            .rev()
+            .find(|end| pattern::matches_chars(&pattern, &chars[at..*end]));
         match end {
             Some(end) => {
                 text.push_str(with);

@@ -35,7 +35,12 @@ struct Here {
 
 impl Parser {
     pub(crate) fn new(text: &str) -> Self {
-        Self { chars: text.chars().collect(), at: 0, depth: 0, here: Vec::new() }
+        Self {
+            chars: text.chars().collect(),
+            at: 0,
+            depth: 0,
+            here: Vec::new(),
+        }
     }
 
     /// The next complete command, or `None` at the end.
@@ -121,7 +126,11 @@ impl Parser {
             rest.push((and, self.pipeline()?));
         }
         let background = self.take("&");
-        Ok(AndOr { first, rest, background })
+        Ok(AndOr {
+            first,
+            rest,
+            background,
+        })
     }
 
     fn pipeline(&mut self) -> Result<Pipeline, Mistake> {
@@ -140,7 +149,10 @@ impl Parser {
             if self.take("&") {
                 let last = stages.len() - 1;
                 let word = Word::quoted("1".to_owned());
-                stages[last].redirects.push(Redirect { descriptor: 2, target: Target::Duplicate(word) });
+                stages[last].redirects.push(Redirect {
+                    descriptor: 2,
+                    target: Target::Duplicate(word),
+                });
             }
             self.skip_lines();
             stages.push(self.command()?);
@@ -191,7 +203,10 @@ impl Parser {
         if assignments.is_empty() && words.is_empty() && redirects.is_empty() {
             return Err(self.unexpected());
         }
-        Ok(Command { kind: Kind::Simple { assignments, words }, redirects })
+        Ok(Command {
+            kind: Kind::Simple { assignments, words },
+            redirects,
+        })
     }
 
     /// `name() command`, behind the name.
@@ -204,7 +219,13 @@ impl Parser {
         self.at += 1;
         self.skip_lines();
         let body = Rc::new(self.command()?);
-        Ok(Command { kind: Kind::Function { name: name.to_owned(), body }, redirects: Vec::new() })
+        Ok(Command {
+            kind: Kind::Function {
+                name: name.to_owned(),
+                body,
+            },
+            redirects: Vec::new(),
+        })
     }
 
     /// `NAME=word`
@@ -214,7 +235,9 @@ impl Parser {
         while self.chars.get(end).is_some_and(|c| is_name_char(*c)) {
             end += 1;
         }
-        let starts = self.peek().is_some_and(|c| is_name_char(c) && !c.is_ascii_digit());
+        let starts = self
+            .peek()
+            .is_some_and(|c| is_name_char(c) && !c.is_ascii_digit());
         if !starts || self.chars.get(end) != Some(&'=') {
             return Ok(None);
         }
@@ -257,7 +280,12 @@ impl Parser {
     fn here_document(&mut self, end: &Word, strip_tabs: bool) -> Target {
         let text = Rc::new(RefCell::new(Word::default()));
         let (end, quoted) = word::here_end(end);
-        self.here.push(Here { end, strip_tabs, quoted, text: Rc::clone(&text) });
+        self.here.push(Here {
+            end,
+            strip_tabs,
+            quoted,
+            text: Rc::clone(&text),
+        });
         Target::Here(text)
     }
 
@@ -270,14 +298,22 @@ impl Parser {
                 let end = end.map_or(self.chars.len(), |length| self.at + length);
                 let line: String = self.chars[self.at..end].iter().collect();
                 self.at = (end + 1).min(self.chars.len());
-                let line = if here.strip_tabs { line.trim_start_matches('\t') } else { &line };
+                let line = if here.strip_tabs {
+                    line.trim_start_matches('\t')
+                } else {
+                    &line
+                };
                 if line == here.end {
                     break;
                 }
                 text.push_str(line);
                 text.push('\n');
             }
-            *here.text.borrow_mut() = if here.quoted { Word::quoted(text) } else { word::here_text(&text) };
+            *here.text.borrow_mut() = if here.quoted {
+                Word::quoted(text)
+            } else {
+                word::here_text(&text)
+            };
         }
     }
 
@@ -318,7 +354,9 @@ impl Parser {
     }
 
     fn starts_with(&self, text: &str) -> bool {
-        text.chars().enumerate().all(|(distance, c)| self.peek_at(distance) == Some(c))
+        text.chars()
+            .enumerate()
+            .all(|(distance, c)| self.peek_at(distance) == Some(c))
     }
 
     fn take(&mut self, text: &str) -> bool {
@@ -333,7 +371,9 @@ impl Parser {
     fn keyword(&self) -> Option<String> {
         let rest = &self.chars[self.at..];
         let length = rest.iter().position(|c| is_meta(*c)).unwrap_or(rest.len());
-        (1..=8).contains(&length).then(|| rest[..length].iter().collect())
+        (1..=8)
+            .contains(&length)
+            .then(|| rest[..length].iter().collect())
     }
 
     fn take_keyword(&mut self, keyword: &str) -> bool {
@@ -357,8 +397,13 @@ impl Parser {
             None => "syntax error: unexpected end of file".to_owned(),
             Some('\n') => "syntax error: unexpected newline".to_owned(),
             Some(c) => {
-                let operator = [";;", "&&", "||"].into_iter().find(|operator| self.starts_with(operator));
-                let word = operator.map(str::to_owned).or_else(|| self.keyword()).unwrap_or_else(|| c.to_string());
+                let operator = [";;", "&&", "||"]
+                    .into_iter()
+                    .find(|operator| self.starts_with(operator));
+                let word = operator
+                    .map(str::to_owned)
+                    .or_else(|| self.keyword())
+                    .unwrap_or_else(|| c.to_string());
                 format!("syntax error: unexpected \"{word}\"")
             }
         }
@@ -367,7 +412,10 @@ impl Parser {
 
 /// What ends a word if it is not quoted.
 fn is_meta(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')')
+    matches!(
+        c,
+        ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')'
+    )
 }
 
 /// What names of variables are made of.

@@ -1,9 +1,9 @@
 //! Redirections: a table of ten descriptors, changed for a command and put back.
 
 use super::ast::{Redirect, Target, Word};
-use super::{Descriptor, Flow, Shell, DESCRIPTORS};
+use super::{DESCRIPTORS, Descriptor, Flow, Shell};
 use crate::paths;
-use crate::stream::{reason, Input};
+use crate::stream::{Input, reason};
 
 impl Shell {
     /// Changes the descriptors; `Ok(false)` if one could not be, which was said.
@@ -23,7 +23,10 @@ impl Shell {
                 let path = self.expand_single(word)?;
                 match paths::open(&paths::normalize(&self.directory, &path), &self.input()) {
                     Ok(input) => Descriptor::Input(input),
-                    Err(error) => return self.refuse(&format!("can't open {path}: {}", reason_to_open(&error))),
+                    Err(error) => {
+                        return self
+                            .refuse(&format!("can't open {path}: {}", reason_to_open(&error)));
+                    }
                 }
             }
             Target::Write(word) => match self.create(word, false)? {
@@ -61,7 +64,10 @@ impl Shell {
         match paths::create(&paths::normalize(&self.directory, path), append, outputs) {
             Ok(output) => Ok(Some(Descriptor::Output(output))),
             Err(error) => {
-                self.say(&format!("can't create {path}: {}", reason_to_create(&error)));
+                self.say(&format!(
+                    "can't create {path}: {}",
+                    reason_to_create(&error)
+                ));
                 Ok(None)
             }
         }
@@ -73,7 +79,10 @@ impl Shell {
             self.descriptors[number] = None;
             return Ok(true);
         }
-        let from = source.parse().ok().filter(|from: &usize| *from < DESCRIPTORS);
+        let from = source
+            .parse()
+            .ok()
+            .filter(|from: &usize| *from < DESCRIPTORS);
         match from.and_then(|from| self.descriptors[from].clone()) {
             Some(descriptor) => {
                 self.descriptors[number] = Some(descriptor);

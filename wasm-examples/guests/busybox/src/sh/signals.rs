@@ -24,8 +24,8 @@ impl Traps {
         match name.strip_prefix("SIG").unwrap_or(&name) {
             "EXIT" | "0" => Some(Some(&mut self.exit)),
             "TERM" | "15" => Some(Some(&mut self.term)),
-            "HUP" | "INT" | "QUIT" | "ABRT" | "ALRM" | "USR1" | "USR2" | "PIPE" | "CHLD" | "WINCH" | "1" | "2"
-            | "3" | "6" | "10" | "12" | "13" | "14" | "17" => Some(None),
+            "HUP" | "INT" | "QUIT" | "ABRT" | "ALRM" | "USR1" | "USR2" | "PIPE" | "CHLD"
+            | "WINCH" | "1" | "2" | "3" | "6" | "10" | "12" | "13" | "14" | "17" => Some(None),
             _ => None,
         }
     }
@@ -81,7 +81,9 @@ impl Shell {
             match self.traps.named(signal) {
                 Some(Some(trap)) => trap.clone_from(&command),
                 Some(None) => {}
-                None => return self.error(1, &format!("trap: {signal}: invalid signal specification")),
+                None => {
+                    return self.error(1, &format!("trap: {signal}: invalid signal specification"));
+                }
             }
         }
         Ok(0)
@@ -90,7 +92,10 @@ impl Shell {
     fn print_traps(&mut self) -> Run {
         for (name, command) in [("EXIT", &self.traps.exit), ("TERM", &self.traps.term)] {
             if let Some(command) = command {
-                self.print(&format!("trap -- '{}' {name}\n", command.replace('\'', "'\\''")));
+                self.print(&format!(
+                    "trap -- '{}' {name}\n",
+                    command.replace('\'', "'\\''")
+                ));
             }
         }
         Ok(0)

@@ -23,11 +23,18 @@ pub(super) struct Variables {
 
 impl Variables {
     pub(super) fn of(environment: &[(String, String)]) -> Self {
-        let exported = |value: &String| Variable { value: Some(value.clone()), exported: true, read_only: false };
+        let exported = |value: &String| Variable {
+            value: Some(value.clone()),
+            exported: true,
+            read_only: false,
+        };
         let mut seed = [0; 4];
         host::random(&mut seed);
         Self {
-            all: environment.iter().map(|(name, value)| (name.clone(), exported(value))).collect(),
+            all: environment
+                .iter()
+                .map(|(name, value)| (name.clone(), exported(value)))
+                .collect(),
             hidden: Vec::new(),
             random: u32::from_le_bytes(seed),
         }
@@ -42,7 +49,9 @@ impl Variables {
 
     /// As [`Variables::get`], but for `RANDOM`.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
-        self.all.get(name).and_then(|variable| variable.value.as_deref())
+        self.all
+            .get(name)
+            .and_then(|variable| variable.value.as_deref())
     }
 
     /// Sets a variable; `false` if it is read-only.
@@ -55,7 +64,10 @@ impl Variables {
             Some(variable) if variable.read_only => return false,
             Some(variable) => variable.value = Some(value.to_owned()),
             None => {
-                let variable = Variable { value: Some(value.to_owned()), ..Variable::default() };
+                let variable = Variable {
+                    value: Some(value.to_owned()),
+                    ..Variable::default()
+                };
                 self.all.insert(name.to_owned(), variable);
             }
         }
@@ -64,7 +76,11 @@ impl Variables {
 
     /// `false` if it is read-only.
     pub(super) fn unset(&mut self, name: &str) -> bool {
-        if self.all.get(name).is_some_and(|variable| variable.read_only) {
+        if self
+            .all
+            .get(name)
+            .is_some_and(|variable| variable.read_only)
+        {
             return false;
         }
         self.all.remove(name);
@@ -95,7 +111,9 @@ impl Variables {
 
     /// All that have a value.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.all.iter().filter_map(|(name, variable)| Some((name.as_str(), variable.value.as_deref()?)))
+        self.all
+            .iter()
+            .filter_map(|(name, variable)| Some((name.as_str(), variable.value.as_deref()?)))
     }
 
     /// A function begins.

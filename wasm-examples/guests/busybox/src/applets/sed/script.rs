@@ -62,7 +62,11 @@ struct Parser {
 type Parsed<T> = Result<T, String>;
 
 pub(super) fn parse(text: &str, dialect: Dialect) -> Parsed<Vec<Command>> {
-    let mut parser = Parser { chars: text.chars().collect(), at: 0, dialect };
+    let mut parser = Parser {
+        chars: text.chars().collect(),
+        at: 0,
+        dialect,
+    };
     let mut commands = Vec::new();
     loop {
         parser.skip(|c| c.is_ascii_whitespace() || c == ';');
@@ -80,7 +84,11 @@ pub(super) fn parse(text: &str, dialect: Dialect) -> Parsed<Vec<Command>> {
 impl Parser {
     fn command(&mut self) -> Parsed<Command> {
         let from = self.address()?;
-        let to = if from.is_some() && self.take(',') { self.address()? } else { None };
+        let to = if from.is_some() && self.take(',') {
+            self.address()?
+        } else {
+            None
+        };
         self.skip(|c| c.is_ascii_whitespace());
         let inverted = self.take('!');
         let letter = self.peek().ok_or("missing command")?;
@@ -104,7 +112,13 @@ impl Parser {
             None | Some(';' | '\n' | '#') => {}
             Some(other) => return Err(format!("unexpected `{other}` behind a command")),
         }
-        Ok(Command { from, to, inverted, in_range: false, action })
+        Ok(Command {
+            from,
+            to,
+            inverted,
+            in_range: false,
+            action,
+        })
     }
 
     fn address(&mut self) -> Parsed<Option<Address>> {
@@ -117,7 +131,9 @@ impl Parser {
         }
         if self.take('/') {
             let pattern = self.until('/')?;
-            return self.regex(&pattern, false).map(|regex| Some(Address::Match(regex)));
+            return self
+                .regex(&pattern, false)
+                .map(|regex| Some(Address::Match(regex)));
         }
         Ok(None)
     }
@@ -141,7 +157,13 @@ impl Parser {
             }
             self.at += 1;
         }
-        Ok(Substitution { regex: self.regex(&pattern, ignore_case)?, with, all, print, first })
+        Ok(Substitution {
+            regex: self.regex(&pattern, ignore_case)?,
+            with,
+            all,
+            print,
+            first,
+        })
     }
 
     fn transliterate(&mut self) -> Parsed<Action> {
@@ -166,7 +188,8 @@ impl Parser {
     }
 
     fn regex(&self, pattern: &str, ignore_case: bool) -> Parsed<Regex> {
-        Regex::new(pattern, self.dialect, ignore_case).map_err(|mistake| format!("bad regex '{pattern}': {mistake}"))
+        Regex::new(pattern, self.dialect, ignore_case)
+            .map_err(|mistake| format!("bad regex '{pattern}': {mistake}"))
     }
 
     /// The text up to `delimiter`, which a backslash makes plain.
@@ -198,7 +221,11 @@ impl Parser {
     fn number(&mut self) -> Option<usize> {
         let start = self.at;
         self.skip(|c| c.is_ascii_digit());
-        self.chars[start..self.at].iter().collect::<String>().parse().ok()
+        self.chars[start..self.at]
+            .iter()
+            .collect::<String>()
+            .parse()
+            .ok()
     }
 
     fn skip(&mut self, what: impl Fn(char) -> bool) {

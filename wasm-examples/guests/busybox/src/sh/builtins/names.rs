@@ -5,15 +5,22 @@ use crate::sh::{Flow, Run, Shell};
 pub(super) fn export(shell: &mut Shell, args: &[String]) -> Run {
     if args.is_empty() || args == ["-p"] {
         for (name, value) in shell.variables.exported() {
-            shell.print(&format!("export {name}='{}'\n", value.replace('\'', "'\\''")));
+            shell.print(&format!(
+                "export {name}='{}'\n",
+                value.replace('\'', "'\\''")
+            ));
         }
         return Ok(0);
     }
-    declare(shell, "export", args, |shell, name| shell.variables.export(name))
+    declare(shell, "export", args, |shell, name| {
+        shell.variables.export(name)
+    })
 }
 
 pub(super) fn readonly(shell: &mut Shell, args: &[String]) -> Run {
-    declare(shell, "readonly", args, |shell, name| shell.variables.protect(name))
+    declare(shell, "readonly", args, |shell, name| {
+        shell.variables.protect(name)
+    })
 }
 
 pub(super) fn local(shell: &mut Shell, args: &[String]) -> Run {
@@ -57,8 +64,11 @@ pub(super) fn unset(shell: &mut Shell, args: &[String]) -> Run {
 /// `set [-+eufx] [-+o OPTION] [--] ARGS…`
 pub(super) fn set(shell: &mut Shell, args: &[String]) -> Run {
     if args.is_empty() {
-        let all: String =
-            shell.variables.all().map(|(name, value)| format!("{name}='{}'\n", value.replace('\'', "'\\''"))).collect();
+        let all: String = shell
+            .variables
+            .all()
+            .map(|(name, value)| format!("{name}='{}'\n", value.replace('\'', "'\\''")))
+            .collect();
         shell.print(&all);
         return Ok(0);
     }

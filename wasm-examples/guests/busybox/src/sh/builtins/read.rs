@@ -15,7 +15,9 @@ pub(super) fn read(shell: &mut Shell, args: &[String]) -> Run {
                 // There is no place where a failure of this could be told.
                 let _ = shell.output(2).write(prompt.as_bytes());
             }
-            option if option.starts_with('-') => return shell.error(2, &format!("read: illegal option {option}")),
+            option if option.starts_with('-') => {
+                return shell.error(2, &format!("read: illegal option {option}"));
+            }
             name => names.push(name),
         }
     }
@@ -31,7 +33,10 @@ pub(super) fn read(shell: &mut Shell, args: &[String]) -> Run {
     let separators = shell.variables.peek("IFS").unwrap_or(" \t\n").to_owned();
     let fields = split(&line, &separators, names.len());
     for (index, name) in names.iter().enumerate() {
-        shell.assign(name, fields.get(index).map(String::as_str).unwrap_or_default())?;
+        shell.assign(
+            name,
+            fields.get(index).map(String::as_str).unwrap_or_default(),
+        )?;
     }
     Ok(i32::from(!complete))
 }

@@ -14,7 +14,11 @@ impl Parser {
         }
         if self.take("(") {
             let list = self.list()?;
-            return if self.take(")") { Ok(Some(Kind::Subshell(list))) } else { Err(self.unexpected()) };
+            return if self.take(")") {
+                Ok(Some(Kind::Subshell(list)))
+            } else {
+                Err(self.unexpected())
+            };
         }
         let Some(keyword) = self.keyword() else {
             return Ok(None);
@@ -61,7 +65,11 @@ impl Parser {
                 break;
             }
         }
-        let otherwise = if self.take_keyword("else") { Some(self.list()?) } else { None };
+        let otherwise = if self.take_keyword("else") {
+            Some(self.list()?)
+        } else {
+            None
+        };
         self.expect_keyword("fi")?;
         Ok(Kind::If(branches, otherwise))
     }
@@ -69,7 +77,11 @@ impl Parser {
     fn loop_command(&mut self, until: bool) -> Result<Kind, Mistake> {
         let condition = self.list()?;
         let body = self.body()?;
-        Ok(Kind::Loop { until, condition, body })
+        Ok(Kind::Loop {
+            until,
+            condition,
+            body,
+        })
     }
 
     fn body(&mut self) -> Result<List, Mistake> {
@@ -80,7 +92,12 @@ impl Parser {
     }
 
     fn for_command(&mut self) -> Result<Kind, Mistake> {
-        let Some(name) = self.word()?.as_ref().and_then(Word::plain).map(str::to_owned) else {
+        let Some(name) = self
+            .word()?
+            .as_ref()
+            .and_then(Word::plain)
+            .map(str::to_owned)
+        else {
             return Err(self.unexpected());
         };
         self.skip_lines();
@@ -135,7 +152,12 @@ impl Parser {
 
     /// `function name { …; }`, as bash has it.
     fn function_command(&mut self) -> Result<Kind, Mistake> {
-        let Some(name) = self.word()?.as_ref().and_then(Word::plain).map(str::to_owned) else {
+        let Some(name) = self
+            .word()?
+            .as_ref()
+            .and_then(Word::plain)
+            .map(str::to_owned)
+        else {
             return Err(self.unexpected());
         };
         self.skip_blanks();
@@ -211,13 +233,20 @@ impl Parser {
                 None => break,
             }
         }
-        if (1..=3).contains(&words.len()) { Ok(Condition::Test(words)) } else { Err(self.unexpected()) }
+        if (1..=3).contains(&words.len()) {
+            Ok(Condition::Test(words))
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     /// `<` or `>` as a word.
     fn operator_word(&mut self) -> Option<Word> {
         let text = self.peek()?.to_string();
         self.at += 1;
-        Some(Word(vec![Part::Text { text, quoted: false }]))
+        Some(Word(vec![Part::Text {
+            text,
+            quoted: false,
+        }]))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{is_meta, is_name_char, Mistake, Parser};
+use super::{Mistake, Parser, is_meta, is_name_char};
 use crate::sh::ast::{List, Operation, Part, Word};
 
 /// Where a word stands, which decides what ends it and what is special in it.
@@ -19,12 +19,19 @@ enum Place {
     /// Behind `=~`: parentheses and bars are text.
     Regex,
     /// In `${…}`, up to the brace or, if that is so, a slash or a colon.
-    Braces { quoted: bool, slash: bool, colon: bool },
+    Braces {
+        quoted: bool,
+        slash: bool,
+        colon: bool,
+    },
 }
 
 impl Place {
     fn quoted(self) -> bool {
-        matches!(self, Self::Quoted | Self::Here | Self::Arithmetic | Self::Braces { quoted: true, .. })
+        matches!(
+            self,
+            Self::Quoted | Self::Here | Self::Arithmetic | Self::Braces { quoted: true, .. }
+        )
     }
 
     fn ends_at(self, c: char) -> bool {
@@ -48,7 +55,10 @@ impl Parts {
     fn text(&mut self, more: &str, is_quoted: bool) {
         match self.parts.last_mut() {
             Some(Part::Text { text, quoted }) if *quoted == is_quoted => text.push_str(more),
-            _ => self.parts.push(Part::Text { text: more.to_owned(), quoted: is_quoted }),
+            _ => self.parts.push(Part::Text {
+                text: more.to_owned(),
+                quoted: is_quoted,
+            }),
         }
     }
 
@@ -102,7 +112,10 @@ impl Parser {
             return Err("too many expansions within each other".to_owned());
         }
         let mut parts = Parts::default();
-        if place == Place::Bare && self.peek() == Some('~') && self.peek_at(1).is_none_or(|c| c == '/' || is_meta(c)) {
+        if place == Place::Bare
+            && self.peek() == Some('~')
+            && self.peek_at(1).is_none_or(|c| c == '/' || is_meta(c))
+        {
             self.at += 1;
             parts.parts.push(Part::Home);
         }
@@ -167,7 +180,9 @@ impl Parser {
                 return;
             }
             Some(c) => match place {
-                Place::Quoted | Place::Braces { quoted: true, .. } => matches!(c, '$' | '`' | '"' | '\\' | '}'),
+                Place::Quoted | Place::Braces { quoted: true, .. } => {
+                    matches!(c, '$' | '`' | '"' | '\\' | '}')
+                }
                 Place::Here => matches!(c, '$' | '`' | '\\'),
                 _ => true,
             },
@@ -249,7 +264,11 @@ impl Parser {
             }
             Some(c) if is_name_char(c) || is_special(c) => {
                 let name = self.name();
-                Ok(Some(Part::Parameter { name, operation: Operation::Get, quoted }))
+                Ok(Some(Part::Parameter {
+                    name,
+                    operation: Operation::Get,
+                    quoted,
+                }))
             }
             _ => Ok(None),
         }
@@ -269,9 +288,15 @@ impl Parser {
 
     /// `${…}`, behind the brace.
     fn braces(&mut self, quoted: bool) -> Result<Part, Mistake> {
-        let length = self.peek() == Some('#') && self.peek_at(1).is_some_and(|c| is_name_char(c) || matches!(c, '@' | '*'));
+        let length = self.peek() == Some('#')
+            && self
+                .peek_at(1)
+                .is_some_and(|c| is_name_char(c) || matches!(c, '@' | '*'));
         self.at += usize::from(length);
-        if !self.peek().is_some_and(|c| is_name_char(c) || is_special(c)) {
+        if !self
+            .peek()
+            .is_some_and(|c| is_name_char(c) || is_special(c))
+        {
             return Err("syntax error: bad substitution".to_owned());
         }
         let start = self.at;
@@ -282,39 +307,90 @@ impl Parser {
             }
             name = self.chars[start..self.at].iter().collect();
         }
-        let operation = if length { Operation::Length } else { self.operation(quoted)? };
+        let operation = if length {
+            Operation::Length
+        } else {
+            self.operation(quoted)?
+        };
         if !self.take("}") {
             return Err("syntax error: bad substitution".to_owned());
         }
-        Ok(Part::Parameter { name, operation, quoted })
+        Ok(Part::Parameter {
+            name,
+            operation,
+            quoted,
+        })
     }
 
     fn operation(&mut self, quoted: bool) -> Result<Operation, Mistake> {
-        let plain = Place::Braces { quoted, slash: false, colon: false };
+        let plain = Place::Braces {
+            quoted,
+            slash: false,
+            colon: false,
+        };
         // Quotes around the expansion do not quote a pattern in it.
-        let pattern = Place::Braces { quoted: false, slash: false, colon: false };
-        let colon = self.peek() == Some(':') && matches!(self.peek_at(1), Some('-' | '=' | '?' | '+'));
+        let pattern = Place::Braces {
+            quoted: false,
+            slash: false,
+            colon: false,
+        };
+        let colon =
+            self.peek() == Some(':') && matches!(self.peek_at(1), Some('-' | '=' | '?' | '+'));
         self.at += usize::from(colon);
         let Some(operator) = self.peek().filter(|c| *c != '}') else {
             return Ok(Operation::Get);
         };
         self.at += 1;
         Ok(match operator {
-            '-' => Operation::Default { colon, word: self.parts(plain)? },
-            '=' => Operation::Assign { colon, word: self.parts(plain)? },
-            '?' => Operation::Require { colon, word: self.parts(plain)? },
-            '+' => Operation::Alternative { colon, word: self.parts(plain)? },
-            '#' => Operation::TrimStart { longest: self.take("#"), pattern: self.parts(pattern)? },
-            '%' => Operation::TrimEnd { longest: self.take("%"), pattern: self.parts(pattern)? },
+            '-' => Operation::Default {
+                colon,
+                word: self.parts(plain)?,
+            },
+            '=' => Operation::Assign {
+                colon,
+                word: self.parts(plain)?,
+            },
+            '?' => Operation::Require {
+                colon,
+                word: self.parts(plain)?,
+            },
+            '+' => Operation::Alternative {
+                colon,
+                word: self.parts(plain)?,
+            },
+            '#' => Operation::TrimStart {
+                longest: self.take("#"),
+                pattern: self.parts(pattern)?,
+            },
+            '%' => Operation::TrimEnd {
+                longest: self.take("%"),
+                pattern: self.parts(pattern)?,
+            },
             '/' => {
                 let all = self.take("/");
-                let pattern = self.parts(Place::Braces { quoted: false, slash: true, colon: false })?;
-                let with = if self.take("/") { self.parts(plain)? } else { Word::default() };
+                let pattern = self.parts(Place::Braces {
+                    quoted: false,
+                    slash: true,
+                    colon: false,
+                })?;
+                let with = if self.take("/") {
+                    self.parts(plain)?
+                } else {
+                    Word::default()
+                };
                 Operation::Replace { all, pattern, with }
             }
             ':' => {
-                let offset = self.parts(Place::Braces { quoted: true, slash: false, colon: true })?;
-                let length = if self.take(":") { Some(self.parts(plain)?) } else { None };
+                let offset = self.parts(Place::Braces {
+                    quoted: true,
+                    slash: false,
+                    colon: true,
+                })?;
+                let length = if self.take(":") {
+                    Some(self.parts(plain)?)
+                } else {
+                    None
+                };
                 Operation::Slice { offset, length }
             }
             _ => return Err("syntax error: bad substitution".to_owned()),
@@ -337,7 +413,9 @@ pub(super) fn here_end(word: &Word) -> (String, bool) {
 
 /// The text of a here-document with its expansions. A mistake in it is text.
 pub(super) fn here_text(text: &str) -> Word {
-    inner(text).parts(Place::Here).unwrap_or_else(|_| Word::quoted(text.to_owned()))
+    inner(text)
+        .parts(Place::Here)
+        .unwrap_or_else(|_| Word::quoted(text.to_owned()))
 }
 
 fn inner(text: &str) -> Parser {

@@ -67,7 +67,7 @@ fn submit(host: &Host, number: usize, script: &str) -> JobHandle {
 /// Waits for a row's end: its status and its standard output.
 fn end(job: &JobHandle) -> (i32, String) {
     let result = job.wait_blocking().unwrap();
-    let status = result.pods[0].containers[0].end.as_ref().unwrap().exit_code;
+    let end = result.pods[0].containers[0].end.as_ref().unwrap();
     let chunks = job
         .logs()
         .iter()
@@ -78,7 +78,7 @@ fn end(job: &JobHandle) -> (i32, String) {
         .filter(|chunk| chunk.stream == Stream::Stdout)
         .flat_map(|chunk| chunk.bytes.clone())
         .collect();
-    (status, String::from_utf8(bytes).unwrap())
+    (end.exit_code.into(), String::from_utf8(bytes).unwrap())
 }
 
 #[test]

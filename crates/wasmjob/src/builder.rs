@@ -239,7 +239,8 @@ fn machine(guests: u32) -> Resources {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
     let info = rustix::system::sysinfo();
     // The fields' widths differ between systems.
-    let total = u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit));
+    let total = u128::from(info.totalram) * u128::from(info.mem_unit);
+    let total = u64::try_from(total).unwrap_or(u64::MAX);
     Resources {
         cpu_milli: cores.saturating_mul(1000),
         memory_bytes: total / 5 * 4,

@@ -1,6 +1,6 @@
 //! The shell and the applets of `wasm-examples/busybox`, row by row: a script,
 //! its exit status, its standard output. All rows run in one host.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 
@@ -49,16 +49,21 @@ fn host() -> Host {
     Host::builder().module("busybox", module).build().unwrap()
 }
 
-/// Submits a row as a Job of its own, with an empty /tmp as working directory.
+/// Submits a script as a Job of its own, with an empty /tmp as working directory.
 fn submit(host: &Host, number: usize, script: &str) -> JobHandle {
     // `$(NAME)` in a manifest is Kubernetes' own; a doubled dollar is a dollar.
     // Debug's escapes are those of YAML's double quotes for what rows contain.
     let script = script.replace('$', "$$");
+    submit_command(host, number, &format!("command: [sh, -c, {script:?}]"))
+}
+
+/// Submits a Job whose container has `command`, in YAML, and an empty /tmp.
+fn submit_command(host: &Host, number: usize, command: &str) -> JobHandle {
     let yaml = format!(
         "{{apiVersion: batch/v1, kind: Job, metadata: {{name: row-{number}}}, spec: {{\
          activeDeadlineSeconds: 60, backoffLimit: 0, template: {{spec: {{restartPolicy: Never, \
          volumes: [{{name: tmp, emptyDir: {{}}}}], containers: [{{name: sh, image: busybox, \
-         command: [sh, -c, {script:?}], workingDir: /tmp, \
+         {command}, workingDir: /tmp, \
          volumeMounts: [{{name: tmp, mountPath: /tmp}}]}}]}}}}}}}}"
     );
     host.apply_yaml("row.yaml", &yaml).unwrap().remove(0)
@@ -117,4 +122,27 @@ fn a_script_without_a_line_feed_at_its_end_runs() {
         end(&submit(&host, 0, "printf done; exit 3")),
         (3, "done".to_owned())
     );
+}
+
+#[test]
+fn the_first_argument_chooses_the_applet() {
+    let host = host();
+    let cases = [
+        ("command: [echo, 'Hello, Job']", 0, "Hello, Job\n"),
+        ("command: [/bin/echo, hello]", 0, "hello\n"),
+        ("command: [busybox, echo, hello]", 0, "hello\n"),
+        // Called by its file's name, as an image's entrypoint would be.
+        ("args: [/bin/sh, -c, 'echo hello; exit 4']", 4, "hello\n"),
+        (
+            "command: [sh, -c], args: ['echo $0 $1', name, one]",
+            0,
+            "name one\n",
+        ),
+        ("command: [nosuchapplet]", 127, ""),
+        ("command: ['false']", 1, ""),
+    ];
+    for (number, (command, status, output)) in cases.into_iter().enumerate() {
+        let found = end(&submit_command(&host, number, command));
+        assert_eq!(found, (status, output.to_owned()), "{command}");
+    }
 }

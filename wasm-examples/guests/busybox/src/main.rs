@@ -42,7 +42,10 @@ fn call(world: &World, args: &[String]) -> i32 {
     if let Some(applet) = applets::find(name) {
         return world.named(name).run(applet, rest);
     }
-    // Called by the name of the module's file.
+    // Any other name is a program that is not here: to end well would be a lie.
+    if !name.starts_with("busybox") && !name.ends_with(".wasm") {
+        return world.error(127, &format!("{first}: applet not found"));
+    }
     match rest.split_first() {
         None => applets::list(world),
         Some((second, rest)) => {

@@ -1,6 +1,11 @@
 //! The binary, as its users see it: output, exit codes, signals.
 #![allow(missing_docs, reason = "tests")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
 use std::io::Write;

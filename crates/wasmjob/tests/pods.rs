@@ -1,6 +1,11 @@
 //! What a kubelet does, with a shell as the guest.
 #![allow(missing_docs, reason = "tests")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
 use std::path::Path;

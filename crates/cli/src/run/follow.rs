@@ -126,6 +126,8 @@ impl<'a> Follow<'a> {
 
     /// Takes in what happened since.
     fn learn(&mut self) {
+        // What a pod wrote stands before the news that it has ended.
+        self.print_logs();
         loop {
             match self.watch.try_next() {
                 Ok(changes) if changes.is_empty() => break,

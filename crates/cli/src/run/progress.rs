@@ -108,8 +108,10 @@ fn plain(job: &Job, status: &str) -> String {
     let mut line = format!("job/{}: {status}", job.name);
     if job.finished().is_some() {
         line += &format!(", {} completions", completions(job));
-        if job.status.failed > 0 {
-            line += &format!(", {} pods failed", job.status.failed);
+        match job.status.failed {
+            0 => {}
+            1 => line += ", 1 pod failed",
+            failed => line += &format!(", {failed} pods failed"),
         }
     }
     if job.status.is_true(JobConditionType::Failed)

@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::fs::OFlags;
@@ -88,7 +89,11 @@ impl Cache {
         let kind = kind_byte(kind);
         let mac = self.mac(key, kind, code).finalize().into_bytes();
         // A name of its own, so that two writers and a crash leave whole entries only.
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        static WRITES: AtomicU64 = AtomicU64::new(0);
+        let write = WRITES.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_extension(format!("{}-{write}.tmp", std::process::id()));
+        // Left by a process of the same number that died: in a container all are 1.
+        let _ = std::fs::remove_file(&temporary);
         let mut file = new_file(&temporary)?;
         let written = [HEADER, mac.as_slice(), &[kind], code]
             .iter()
@@ -283,6 +288,18 @@ mod tests {
         std::fs::rename(&real, cache.path(&key(b"a"))).unwrap();
         std::fs::remove_file(dir.path().join("key")).unwrap();
         assert_eq!(Cache::open(dir.path()).unwrap().get(&key(b"a")), None);
+    }
+
+    #[test]
+    fn what_a_dead_writer_left_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        for write in 0..1000 {
+            let left = format!("{}-{write}.tmp", std::process::id());
+            std::fs::write(cache.path(&key(b"a")).with_extension(left), b"half").unwrap();
+        }
+        cache.put(&key(b"a"), ModuleKind::Core, b"code");
+        assert!(cache.get(&key(b"a")).is_some());
     }
 
     #[test]

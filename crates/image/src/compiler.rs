@@ -48,6 +48,30 @@ impl Default for WorkerLimits {
     }
 }
 
+/// Why there is no machine code.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) text: String,
+    /// The same module will be refused again, so it need not be tried.
+    pub(crate) lasting: bool,
+}
+
+impl Refused {
+    pub(crate) fn lasting(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            lasting: true,
+        }
+    }
+
+    pub(crate) fn passing(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            lasting: false,
+        }
+    }
+}
+
 /// What a worker is told on its command line, after `args`.
 const METERED: &str = "--metered";
 const PLAIN: &str = "--plain";
@@ -60,20 +84,21 @@ impl Compiler {
         wasm: &[u8],
         cost: &CompileCost,
         metered: bool,
-    ) -> Result<Vec<u8>, String> {
-        if cost.is_cheap() {
-            return engine
+    ) -> Result<Vec<u8>, Refused> {
+        let here = || {
+            engine
                 .compile(wasm, metered)
-                .map_err(|error| format!("is {error}"));
+                .map_err(|error| Refused::lasting(format!("is {error}")))
+        };
+        if cost.is_cheap() {
+            return here();
         }
         match self {
-            Self::Unbounded => engine
-                .compile(wasm, metered)
-                .map_err(|error| format!("is {error}")),
-            Self::CheapOnly => Err(format!(
+            Self::Unbounded => here(),
+            Self::CheapOnly => Err(Refused::lasting(format!(
                 "may be expensive to compile ({} functions, {} bytes of code, the largest function has {}); allow it by choosing a compiler",
                 cost.functions, cost.code_bytes, cost.largest_function_bytes
-            )),
+            ))),
             Self::Worker {
                 program,
                 args,
@@ -93,9 +118,14 @@ impl Compiler {
 }
 
 /// Feeds `wasm` to the worker and takes its answer; kills it when it is late.
-fn run_worker(mut command: Command, wasm: &[u8], limits: &WorkerLimits) -> Result<Vec<u8>, String> {
-    let failed =
-        |what: &str, error: std::io::Error| format!("could not be compiled: {what}: {error}");
+fn run_worker(
+    mut command: Command,
+    wasm: &[u8],
+    limits: &WorkerLimits,
+) -> Result<Vec<u8>, Refused> {
+    let failed = |what: &str, error: std::io::Error| {
+        Refused::passing(format!("could not be compiled: {what}: {error}"))
+    };
     let mut child = command
         .env_clear()
         .stdin(Stdio::piped())
@@ -114,14 +144,19 @@ fn run_worker(mut command: Command, wasm: &[u8], limits: &WorkerLimits) -> Resul
     let status = child
         .wait()
         .map_err(|error| failed("the compile worker was lost", error))?;
+    // It was too late by the wall's clock: another time the machine may be less busy.
+    let late = answer.is_none();
     match answer {
         Some((code, _)) if status.success() && !code.is_empty() => Ok(code),
-        Some((_, text)) if status.code() == Some(1) => Err(text),
-        _ => Err(format!(
-            "could not be compiled: compilation exceeded {} s of processor time or {} MiB of memory",
-            limits.cpu.as_secs(),
-            limits.memory_bytes >> 20
-        )),
+        Some((_, text)) if status.code() == Some(1) => Err(Refused::lasting(text)),
+        _ => Err(Refused {
+            text: format!(
+                "could not be compiled: compilation exceeded {} s of processor time or {} MiB of memory",
+                limits.cpu.as_secs(),
+                limits.memory_bytes >> 20
+            ),
+            lasting: !late,
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wasmjob_sandbox::{Engine, Module, ModuleKind, scan};
 
 use crate::cache::{Cache, CacheKey, read_regular};
+use crate::compiler::Refused;
 use crate::reference::{file, matches_name, normalise};
 use crate::{Alias, Compiler, Digest, ImageError, Source};
 
@@ -94,6 +95,10 @@ impl ImagesBuilder {
 
 type Key = (Digest, bool);
 
+/// A module, or why there is none and never will be: without remembering that,
+/// every pod of a Job would pay for the same hopeless compilation.
+type Loaded = Result<Module, String>;
+
 /// Finds, compiles and keeps modules. Every method may block for long.
 pub struct Images {
     engine: Engine,
@@ -102,7 +107,7 @@ pub struct Images {
     cache: Option<Cache>,
     compiler: Compiler,
     /// By digest; the inner lock is held while one is compiled, so that others wait for it.
-    loaded: Mutex<HashMap<Key, Arc<Mutex<Option<Module>>>>>,
+    loaded: Mutex<HashMap<Key, Arc<Mutex<Option<Loaded>>>>>,
 }
 
 impl Images {
@@ -185,12 +190,18 @@ impl Images {
             Arc::clone(loaded.entry((digest, metered)).or_default())
         };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let module = match &*slot {
-            Some(module) => module.clone(),
-            None => slot
-                .insert(self.load(&name, &bytes, digest, metered)?)
-                .clone(),
+        let loaded = match &*slot {
+            Some(loaded) => loaded.clone(),
+            None => match self.load(&bytes, digest, metered) {
+                Ok(module) => slot.insert(Ok(module)).clone(),
+                Err(refused) if refused.lasting => slot.insert(Err(refused.text)).clone(),
+                Err(refused) => Err(refused.text),
+            },
         };
+        let module = loaded.map_err(|text| ImageError::Module {
+            name: name.to_string(),
+            text,
+        })?;
         let mentions = !mentions.is_empty()
             && bytes
                 .windows(mentions.len())
@@ -220,36 +231,25 @@ impl Images {
         Ok((Arc::from(name), Arc::from(bytes)))
     }
 
-    fn load(
-        &self,
-        name: &str,
-        wasm: &[u8],
-        digest: Digest,
-        metered: bool,
-    ) -> Result<Module, ImageError> {
-        let wrong = |text: String| ImageError::Module {
-            name: name.to_owned(),
-            text,
-        };
+    fn load(&self, wasm: &[u8], digest: Digest, metered: bool) -> Result<Module, Refused> {
         let compatibility = self
             .engine
             .compatibility(metered)
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| Refused::passing(error.to_string()))?;
         let key = CacheKey {
             digest,
             compatibility,
             metered,
         };
         if let Some((kind, code)) = self.cache.as_ref().and_then(|cache| cache.get(&key)) {
-            return self.link(kind, &code, metered).map_err(wrong);
+            return self.link(kind, &code, metered).map_err(Refused::lasting);
         }
-        let cost =
-            scan(wasm, self.engine.limits()).map_err(|error| wrong(format!("is {error}")))?;
-        let code = self
-            .compiler
-            .compile(&self.engine, wasm, &cost, metered)
-            .map_err(wrong)?;
-        let module = self.link(cost.kind, &code, metered).map_err(wrong)?;
+        let cost = scan(wasm, self.engine.limits())
+            .map_err(|error| Refused::lasting(format!("is {error}")))?;
+        let code = self.compiler.compile(&self.engine, wasm, &cost, metered)?;
+        let module = self
+            .link(cost.kind, &code, metered)
+            .map_err(Refused::lasting)?;
         if let Some(cache) = &self.cache {
             cache.put(&key, cost.kind, &code);
         }

@@ -7,11 +7,13 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use wasmparser::{Encoding, KnownCustom, Name, Parser, Payload};
+use wasmparser::{Encoding, KnownCustom, Name, Parser, Payload, TypeRef};
 
+use crate::executor::panic_text;
 use crate::trap::printable;
-use crate::{Engine, Limits, ModuleKind};
+use crate::{Engine, Limits, ModuleKind, shape};
 
 /// What compiling a module may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,7 @@ pub struct CompileCost {
     pub largest_function_bytes: u32,
     /// The most locals in one function.
     pub most_locals: u32,
+    cheap: bool,
 }
 
 impl CompileCost {
@@ -33,10 +36,7 @@ impl CompileCost {
     /// that it needs no process of its own.
     #[must_use]
     pub fn is_cheap(&self) -> bool {
-        self.code_bytes <= 1 << 20
-            && self.functions <= 10_000
-            && self.largest_function_bytes <= 96 << 10
-            && self.most_locals <= 2_000
+        self.cheap
     }
 }
 
@@ -80,12 +80,14 @@ pub fn scan(bytes: &[u8], limits: &Limits) -> Result<CompileCost, CompileError> 
     check_magic(bytes)?;
     let mut scan = Scan {
         limits,
+        memories: 0,
         cost: CompileCost {
             kind: ModuleKind::Core,
             code_bytes: 0,
             functions: 0,
             largest_function_bytes: 0,
             most_locals: 0,
+            cheap: false,
         },
     };
     let mut first = true;
@@ -102,6 +104,7 @@ pub fn scan(bytes: &[u8], limits: &Limits) -> Result<CompileCost, CompileError> 
         }
         scan.payload(&payload)?;
     }
+    scan.cost.cheap = shape::is_cheap(bytes);
     Ok(scan.cost)
 }
 
@@ -185,6 +188,8 @@ fn has_long_name(names: wasmparser::NameSectionReader<'_>) -> bool {
 struct Scan<'a> {
     limits: &'a Limits,
     cost: CompileCost,
+    /// Memories of the core module that is being read.
+    memories: u32,
 }
 
 impl Scan<'_> {
@@ -194,8 +199,22 @@ impl Scan<'_> {
             over(what, u64::from(count), items, Some(range.start))
         };
         match payload {
+            Payload::Version { .. } => {
+                self.memories = 0;
+                Ok(())
+            }
+            Payload::MemorySection(r) => self.memories(r.count(), r.range().start),
             Payload::TypeSection(r) => count("too many types", r.count(), r.range()),
-            Payload::ImportSection(r) => count("too many imports", r.count(), r.range()),
+            Payload::ImportSection(r) => {
+                count("too many imports", r.count(), r.range())?;
+                let mut memories = 0;
+                for import in r.clone().into_imports() {
+                    let import = import
+                        .map_err(|error| CompileError::Invalid(printable(&error.to_string())))?;
+                    memories += u32::from(matches!(import.ty, TypeRef::Memory(_)));
+                }
+                self.memories(memories, r.range().start)
+            }
             Payload::ExportSection(r) => count("too many exports", r.count(), r.range()),
             Payload::GlobalSection(r) => count("too many globals", r.count(), r.range()),
             Payload::ElementSection(r) => count("too many element segments", r.count(), r.range()),
@@ -213,6 +232,18 @@ impl Scan<'_> {
             Payload::CodeSectionEntry(body) => self.function(body),
             _ => Ok(()),
         }
+    }
+
+    /// One core module has one memory. The compiler is not told so, because what
+    /// it makes itself to join components has two.
+    fn memories(&mut self, more: u32, offset: usize) -> Result<(), CompileError> {
+        self.memories = self.memories.saturating_add(more);
+        over(
+            "too many memories in a module",
+            u64::from(self.memories),
+            1,
+            Some(offset),
+        )
     }
 
     fn function(&mut self, body: &wasmparser::FunctionBody<'_>) -> Result<(), CompileError> {
@@ -263,6 +294,21 @@ fn over(
     Ok(())
 }
 
+/// What `compile` makes. A compiler that panics must not take its caller along.
+pub(crate) fn unwinding<T>(
+    compile: impl FnOnce() -> wasmtime::Result<T>,
+) -> Result<T, CompileError> {
+    match catch_unwind(AssertUnwindSafe(compile)) {
+        Ok(compiled) => {
+            compiled.map_err(|error| CompileError::Invalid(printable(&format!("{error:#}"))))
+        }
+        Err(panic) => Err(CompileError::Invalid(format!(
+            "the compiler failed: {}",
+            printable(panic_text(&*panic))
+        ))),
+    }
+}
+
 impl Engine {
     /// Compiles `bytes` to machine code for this machine and these limits. This
     /// is bounded only by what [`scan`] let pass; see [`CompileCost::is_cheap`].
@@ -276,11 +322,10 @@ impl Engine {
             .realm(metered)
             .map_err(|error| CompileError::Invalid(error.to_string()))?;
         let bytes = without_long_names(bytes);
-        let code = match cost.kind {
+        unwinding(|| match cost.kind {
             ModuleKind::Core => realm.engine.precompile_module(&bytes),
             ModuleKind::Component => realm.engine.precompile_component(&bytes),
-        };
-        code.map_err(|error| CompileError::Invalid(printable(&format!("{error:#}"))))
+        })
     }
 
     /// What compiled code depends on besides the module: the compiler's version,

@@ -355,7 +355,8 @@ fn config(limits: &Limits, metered: bool) -> wasmtime::Result<Config> {
         // proposals behind Cargo features (threads, gc, stack switching) are not
         // even compiled in.
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // On for the code that joins components; `scan` allows modules one memory.
+        .wasm_multi_memory(true)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
         .wasm_relaxed_simd(false)

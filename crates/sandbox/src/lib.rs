@@ -30,6 +30,7 @@ mod link;
 mod module;
 mod output;
 mod run;
+mod shape;
 mod signal;
 mod task;
 mod ticker;

@@ -7,7 +7,7 @@ use wasmtime::component::{Component, Type};
 use wasmtime::{ExternType, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::compile::{CompileError, scan, without_long_names};
+use crate::compile::{CompileError, scan, unwinding, without_long_names};
 use crate::engine::Realm;
 use crate::trap::printable;
 use crate::{Engine, Guest};
@@ -54,20 +54,17 @@ impl Module {
     /// When the module is invalid, imports what nobody offers, or has no entry point.
     pub fn new(engine: &Engine, bytes: &[u8], metered: bool) -> Result<Self, CompileError> {
         let cost = scan(bytes, engine.limits())?;
-        let invalid =
-            |error: wasmtime::Error| CompileError::Invalid(printable(&format!("{error:#}")));
         let realm = engine
             .realm(metered)
             .map_err(|e| CompileError::Invalid(e.to_string()))?;
         let bytes = &*without_long_names(bytes);
         match cost.kind {
             ModuleKind::Core => {
-                let module =
-                    wasmtime::Module::from_binary(&realm.engine, bytes).map_err(invalid)?;
+                let module = unwinding(|| wasmtime::Module::from_binary(&realm.engine, bytes))?;
                 Self::core(realm, &module, metered)
             }
             ModuleKind::Component => {
-                let component = Component::from_binary(&realm.engine, bytes).map_err(invalid)?;
+                let component = unwinding(|| Component::from_binary(&realm.engine, bytes))?;
                 Self::component(engine, realm, &component, metered)
             }
         }

@@ -4,6 +4,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
 mod attack;
+#[path = "../support/bombs.rs"]
+mod bombs;
+mod compile;
 mod cpu;
 mod engine;
 mod files;

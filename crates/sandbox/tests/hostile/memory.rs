@@ -99,13 +99,24 @@ fn t09_memories_beyond_32_bits_many_and_shared_are_refused() {
     row(|sandbox| {
         for text in [
             "(module (memory i64 2097152) (func (export \"_start\")))",
-            &many,
             "(module (memory 1 1 shared) (func (export \"_start\")))",
             "(module (memory 1 (pagesize 1)) (func (export \"_start\")))",
         ] {
             let text = sandbox.refused(&wat(text));
             assert!(text.starts_with("not a valid WebAssembly module"), "{text}");
         }
+        let text = sandbox.refused(&wat(&many));
+        assert!(
+            text.starts_with("too many memories in a module: 100, at most 1 allowed"),
+            "{text}"
+        );
+        let imported =
+            "(module (import \"a\" \"b\" (memory 1)) (memory 1) (func (export \"_start\")))";
+        let text = sandbox.refused(&wat(imported));
+        assert!(
+            text.starts_with("too many memories in a module: 2"),
+            "{text}"
+        );
     });
 }
 

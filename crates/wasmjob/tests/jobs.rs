@@ -1,6 +1,10 @@
 //! Jobs through the whole engine, as an application sees them.
 #![allow(missing_docs, reason = "tests")]
 #![allow(
+    clippy::disallowed_methods,
+    reason = "tests measure real time and start threads"
+)]
+#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -106,7 +110,6 @@ fn a_failing_job_fails_with_its_back_off_limit() {
 
 #[test]
 fn the_jobs_deadline_ends_a_guest_that_never_ends() {
-    #[allow(clippy::disallowed_methods, reason = "tests measure real time")]
     let begin = std::time::Instant::now();
     let result = end(&host(), "loop", "activeDeadlineSeconds: 1,");
     assert_eq!(

@@ -8,7 +8,7 @@
 # The Rust guests are built by Debian 13's own rustc in a chroot, the C guest by
 # zig from PyPI, and the component is linked by wasm-component-ld from crates.io:
 # all from public registries, as this machine's apt, pip and cargo are set up to
-# reach them. The first run downloads about 300 MB and needs root (debootstrap,
+# reach them. The first run takes about six minutes and 2.3 GB of disk, and needs root (debootstrap,
 # chroot), debootstrap, python3 with pip, and cargo.
 #
 # What makes it reproducible: pinned versions, checked below; sources copied to
@@ -115,7 +115,7 @@ zig() {
     if [ ! -e "$toolchain/zig-$zig_version/.ready" ]; then
         require python3 "the C guest is built by zig, which comes from PyPI"
         say "pip install ziglang==$zig_version"
-        python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
             --target "$toolchain/zig-$zig_version" "ziglang==$zig_version"
         touch "$toolchain/zig-$zig_version/.ready"
     fi

@@ -193,9 +193,11 @@ impl Shape {
                 }
                 Operator::Call { .. }
                 | Operator::ReturnCall { .. }
-                | Operator::TableGet { .. }
-                | Operator::TableSet { .. }
                 | Operator::MemoryGrow { .. } => shape.calls += 1,
+                // With the same slow path as a call through one.
+                Operator::TableGet { .. } | Operator::TableSet { .. } => {
+                    shape.calls += INDIRECT / 2;
+                }
                 Operator::Loop { .. } => {
                     loops += 1;
                     blocks.push(Block {

@@ -1,6 +1,7 @@
 //! Threads for what blocks: loading modules, making and clearing directories.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -39,11 +40,7 @@ impl Workers {
                 let queue = Arc::clone(&queue);
                 std::thread::Builder::new()
                     .name(format!("wasmjob-worker-{n}"))
-                    .spawn(move || {
-                        while let Some(work) = queue.next() {
-                            work()
-                        }
-                    })
+                    .spawn(move || queue.serve())
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { queue, threads })
@@ -63,6 +60,16 @@ impl Workers {
 }
 
 impl Queue {
+    /// The loop of one thread.
+    fn serve(&self) {
+        while let Some(work) = self.next() {
+            // A panic must cost the one piece of work, not all that come after.
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                tracing::error!("a worker panicked; its pod may not go on");
+            }
+        }
+    }
+
     /// The next piece of work; `None` when there will be none.
     fn next(&self) -> Option<Work> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +97,7 @@ impl Drop for Workers {
             .stop = true;
         self.queue.more.notify_all();
         for thread in self.threads.drain(..) {
-            // A panic of a piece of work is reported by the panic hook.
+            // Panics of work were caught where they happened.
             let _ = thread.join();
         }
     }

@@ -12,8 +12,26 @@ use wasmjob::Host;
 use crate::args::{Output, RunArgs};
 use crate::run::State;
 
-/// Prints the report that was asked for.
+/// Prints the report that was asked for. A reader that has gone does not want it:
+/// the exit code stays that of the Jobs.
 pub(crate) fn print(state: &State, host: &Host, args: &RunArgs) -> anyhow::Result<()> {
+    match write(state, host, args) {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        printed => printed,
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| {
+        let io = cause
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind);
+        io.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
+    });
+    causes.any(|kind| kind == std::io::ErrorKind::BrokenPipe)
+}
+
+fn write(state: &State, host: &Host, args: &RunArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text if args.quiet => {}

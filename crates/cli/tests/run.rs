@@ -469,3 +469,31 @@ fn version_and_help_name_what_they_are_about() {
     );
     assert_eq!(dir.run(&["run"]).code(), Some(2));
 }
+
+#[test]
+fn a_pod_that_does_not_fit_says_so_while_it_waits_and_at_the_end() {
+    let dir = Dir::new();
+    let text = job("hello", "completions: 1").replace(
+        "./hello.wasm}",
+        "./hello.wasm, resources: {requests: {memory: 9000Gi}}}",
+    );
+    dir.write("big.yaml", &text);
+    let run = dir.run(&["run", "--timeout", "300ms", "big.yaml"]);
+    assert_eq!(run.code(), Some(124));
+    let said = run.stderr();
+    let why = "0/1 nodes are available: 1 Insufficient memory.";
+    assert!(said.contains(&format!("waits: {why}")), "{said}");
+}
+
+#[test]
+fn a_reader_that_has_gone_changes_no_exit_code() {
+    let dir = Dir::new();
+    dir.job("hello", "completions: 1");
+    let mut child = dir
+        .command(&["run", "-q", "-o", "json", "hello.yaml"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

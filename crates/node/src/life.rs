@@ -41,11 +41,24 @@ impl Node {
             Next::Nothing => {}
             Next::Start(slots) => {
                 for slot in slots {
-                    self.start_container(uid, slot);
+                    // Starting one may have failed, which starts the others or ends the pod.
+                    if self.can_start(uid, slot) {
+                        self.start_container(uid, slot);
+                    }
                 }
             }
             Next::Finish => self.end_pod_done(uid),
         }
+    }
+
+    /// Whether the container neither runs, nor waits, nor is done.
+    fn can_start(&mut self, uid: Uid, slot: Slot) -> bool {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return false;
+        };
+        let container = run.run(slot);
+        let idle = container.run.is_none() && !container.waits && !container.done;
+        idle && run.ending.is_none()
     }
 
     /// All containers have ended: sidecars are asked to, too.
@@ -94,17 +107,6 @@ impl Node {
             }
             status.restarts
         };
-        let log = self.logs.begin(&run.pod, &run.spec(slot).name, restarts);
-        let output: Arc<dyn Output> = Arc::new(LogOutput(Arc::clone(&log)));
-        let downward = Downward {
-            pod: &run.pod,
-            node_name: &self.config.name,
-            capacity: self.config.capacity,
-            default_memory_bytes: self.config.default_memory_bytes,
-        };
-        let call = run
-            .spec(slot)
-            .invocation(&run.pod, image, &run.host_name, &downward);
         let mounts = match mounts(run, slot) {
             Ok(mounts) => mounts,
             Err(text) => {
@@ -116,6 +118,18 @@ impl Node {
                 return self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
             }
         };
+        forget_message(run, slot);
+        let log = self.logs.begin(&run.pod, &run.spec(slot).name, restarts);
+        let output: Arc<dyn Output> = Arc::new(LogOutput(Arc::clone(&log)));
+        let downward = Downward {
+            pod: &run.pod,
+            node_name: &self.config.name,
+            capacity: self.config.capacity,
+            default_memory_bytes: self.config.default_memory_bytes,
+        };
+        let call = run
+            .spec(slot)
+            .invocation(&run.pod, image, &run.host_name, &downward);
         let spec = run.spec(slot);
         let task = Task {
             module: image.module.clone(),
@@ -197,24 +211,43 @@ impl Node {
         self.slots_used = self.slots_used.saturating_sub(slots);
         match purpose {
             Purpose::Container(slot) => {
-                let Some(run) = self.pods.get_mut(&uid) else {
-                    return;
-                };
-                let Some(ended) = run.run(slot).run.take() else {
-                    return;
-                };
-                let ran = self
-                    .clock
-                    .monotonic()
-                    .saturating_duration_since(ended.since);
-                self.container_ended(uid, slot, outcome, ended.started, ran);
+                let ended = self.pods.get_mut(&uid).and_then(|run| {
+                    let container = run.run(slot);
+                    container.run.take_if(|going| going.token == token)
+                });
+                if let Some(ended) = ended {
+                    let now = self.clock.monotonic();
+                    let ran = now.saturating_duration_since(ended.since);
+                    self.container_ended(uid, slot, outcome, ended.started, ran);
+                }
             }
             Purpose::Probe(slot, kind, output, probed) => {
                 self.probed(uid, slot, probed, kind, &outcome.exit, &output.text());
             }
         }
-        if let Some((uid, slot)) = self.slot_waiters.pop_front() {
+        self.start_waiter();
+    }
+
+    /// A slot of the pool is free: starts the next container that waits for one.
+    fn start_waiter(&mut self) {
+        while let Some((uid, slot)) = self.slot_waiters.pop_front() {
+            let waits = self
+                .pods
+                .get_mut(&uid)
+                .is_some_and(|run| run.ending.is_none() && run.run(slot).waits);
+            if !waits {
+                continue;
+            }
             self.start_container(uid, slot);
+            // One that failed on the way took no slot, so the next may have it.
+            let took = self
+                .pods
+                .get_mut(&uid)
+                .is_some_and(|run| run.run(slot).run.is_some());
+            let waits_again = self.slot_waiters.back() == Some(&(uid, slot));
+            if took || waits_again {
+                return;
+            }
         }
     }
 
@@ -391,9 +424,14 @@ impl Node {
             output: Arc::clone(&output) as _,
             extension: None,
         };
+        let slots = image.module.slots();
+        if self.slots_used.saturating_add(slots) > self.engine.capacity().guests {
+            // No room says nothing about the container: asked again later.
+            let at = self.clock.monotonic() + probe.period;
+            return self.timers.at(at, Timer::Probe(uid, slot, token, kind));
+        }
         self.next_token += 1;
         let probing = self.next_token;
-        let slots = image.module.slots();
         self.slots_used += slots;
         self.runs.insert(
             probing,
@@ -581,6 +619,21 @@ fn termination_message(run: &mut PodRun, slot: Slot, code: u8) -> Option<String>
         .as_ref()
         .map(|log| log.tail(lines, bytes))
         .filter(|text| !text.is_empty())
+}
+
+/// Removes what an earlier run of the container left as its last word.
+fn forget_message(run: &PodRun, slot: Slot) {
+    let spec = run.spec(slot);
+    let dir = run
+        .volumes
+        .as_ref()
+        .and_then(|volumes| volumes.termination_dir(&spec.name));
+    if let Some(dir) = dir
+        && let Some((_, name)) = split_termination_path(spec.termination_path())
+    {
+        // There is none before the first run; a link is removed, not followed.
+        let _ = std::fs::remove_file(dir.join(name));
+    }
 }
 
 /// A small regular file's text; the guest may have put anything there, a link

@@ -34,6 +34,10 @@ impl Default for LogLimits {
     }
 }
 
+/// Pods that ended whose logs are kept at most (Kubernetes keeps 12,500
+/// terminated pods).
+const ENDED_PODS_MAX: usize = 12_500;
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Appending bytes does not panic halfway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -317,18 +321,15 @@ impl Logs {
     pub(crate) fn pod_ended(&self, pod: Uid) {
         let mut state = lock(&self.0.state);
         state.ended.push_back(pod);
-        while self.0.total.load(Ordering::Relaxed) > self.0.limits.total_bytes_max {
+        // By count too: logs that hold little still hold something.
+        while self.0.total.load(Ordering::Relaxed) > self.0.limits.total_bytes_max
+            || state.ended.len() > ENDED_PODS_MAX
+        {
             let Some(oldest) = state.ended.pop_front() else {
                 break;
             };
             self.drop_logs(&mut state, oldest);
         }
-    }
-
-    /// Forgets the logs of a pod that is gone.
-    pub fn remove(&self, pod: Uid) {
-        let mut state = lock(&self.0.state);
-        self.drop_logs(&mut state, pod);
     }
 
     fn drop_logs(&self, state: &mut State, pod: Uid) {

@@ -416,6 +416,10 @@ impl Node {
         run.images = Some(images);
         if !run.prepared.has_volumes && wanted.is_empty() {
             run.stage = Stage::Running;
+            if run.prepared.scratch_bytes_max.is_some() {
+                let at = self.clock.monotonic() + MEASURE_EVERY;
+                self.timers.at(at, Timer::Measure(uid));
+            }
             return self.advance(uid);
         }
         run.stage = Stage::Volumes;
@@ -500,8 +504,13 @@ impl Node {
         let Some(run) = self.pods.get(&uid) else {
             return;
         };
-        let Some(volumes) = &run.volumes else { return };
-        let (watched, limit) = (volumes.watched(), run.prepared.scratch_bytes_max);
+        // A pod without volumes has its logs still.
+        let watched = run
+            .volumes
+            .as_ref()
+            .map(|volumes| volumes.watched())
+            .unwrap_or_default();
+        let limit = run.prepared.scratch_bytes_max;
         let logs = self.logs.of(uid);
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {

@@ -120,7 +120,7 @@ pub(crate) struct Volumes {
     termination: Vec<(String, PathBuf)>,
     /// emptyDirs with a limit: name, directory, bytes.
     limited: Vec<(String, PathBuf, u64)>,
-    empty_dirs: Vec<PathBuf>,
+    own_dirs: Vec<PathBuf>,
 }
 
 /// What of a pod's directories is over its limit.
@@ -144,16 +144,34 @@ impl Volumes {
             opened: Vec::new(),
             termination: Vec::new(),
             limited: Vec::new(),
-            empty_dirs: Vec::new(),
+            own_dirs: Vec::new(),
         };
+        match volumes.fill(scratch, policy, uid, spec, termination) {
+            Ok(()) => Ok(volumes),
+            Err(error) => {
+                volumes.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(
+        &mut self,
+        scratch: &Path,
+        policy: &HostPathPolicy,
+        uid: Uid,
+        spec: &PodSpec,
+        termination: &[String],
+    ) -> Result<(), String> {
         for volume in spec.volumes.iter().flatten() {
-            volumes.add(scratch, policy, uid, volume)?;
+            self.add(scratch, policy, uid, volume)?;
         }
         for container in termination {
-            let dir = volumes.make(scratch, uid, &format!("termination-{container}"))?;
-            volumes.termination.push((container.clone(), dir));
+            let dir = self.make(scratch, uid, &format!("termination-{container}"))?;
+            self.own_dirs.push(dir.clone());
+            self.termination.push((container.clone(), dir));
         }
-        Ok(volumes)
+        Ok(())
     }
 
     fn add(
@@ -187,7 +205,7 @@ impl Volumes {
             let bytes = limit.units().max(0).unsigned_abs();
             self.limited.push((volume.name.clone(), dir.clone(), bytes));
         }
-        self.empty_dirs.push(dir);
+        self.own_dirs.push(dir);
         Ok(())
     }
 
@@ -231,7 +249,7 @@ impl Volumes {
     pub(crate) fn watched(&self) -> Watched {
         Watched {
             limited: self.limited.clone(),
-            empty_dirs: self.empty_dirs.clone(),
+            own_dirs: self.own_dirs.clone(),
         }
     }
 
@@ -247,10 +265,10 @@ impl Volumes {
 }
 
 /// Directories whose size is looked at now and then.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Watched {
     limited: Vec<(String, PathBuf, u64)>,
-    empty_dirs: Vec<PathBuf>,
+    own_dirs: Vec<PathBuf>,
 }
 
 impl Watched {
@@ -273,7 +291,7 @@ impl Watched {
         }
         let limit = scratch_bytes_max?;
         let used = self
-            .empty_dirs
+            .own_dirs
             .iter()
             .fold(log_bytes, |sum, dir| sum.saturating_add(size(dir)));
         (used > limit).then(|| Overrun {

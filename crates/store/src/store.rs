@@ -1,6 +1,7 @@
 //! Reading and committing.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::HashMap;
@@ -52,8 +53,9 @@ pub struct Store(Arc<Shared>);
 #[derive(Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Told of every commit.
+    /// Told of every commit, and when there will be none any more.
     pub(crate) committed: Notify,
+    closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -156,12 +158,24 @@ impl Store {
         self.0.lock().revision
     }
 
-    /// Waits until something after `revision` is committed.
+    /// Says that nothing will be committed any more; who waits for a change is woken.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.committed.notify_waiters();
+    }
+
+    /// Whether nothing will be committed any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until something after `revision` is committed, or nothing ever will be.
     pub async fn changed(&self, revision: u64) {
         loop {
             // Registered before the look, so that no commit falls in between.
             let committed = self.0.committed.notified();
-            if self.revision() > revision {
+            if self.revision() > revision || self.is_closed() {
                 return;
             }
             committed.await;

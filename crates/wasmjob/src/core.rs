@@ -68,14 +68,14 @@ pub(crate) struct Mailbox {
 
 impl Mailbox {
     pub(crate) fn send(&self, command: Command) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked under the lock, so that no command comes after the last look.
         if self.stopped.load(Ordering::Acquire) {
             // Dropping the command drops its reply, which its caller sees.
             return;
         }
-        self.commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(command);
+        commands.push(command);
+        drop(commands);
         self.wake();
     }
 
@@ -101,6 +101,24 @@ impl Mailbox {
 
     fn take(&self) -> Vec<Command> {
         std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Tells everybody that the host's thread is gone.
+struct CloseOnDrop(Arc<Mailbox>, Store);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        let mut commands = self
+            .0
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.0.stopped.store(true, Ordering::Release);
+        let left = std::mem::take(&mut *commands);
+        drop(commands);
+        drop(left);
+        self.1.close();
     }
 }
 
@@ -206,6 +224,8 @@ impl Core {
 
     /// Turns until it is told to stop.
     pub(crate) fn run(mut self) {
+        // Also when this thread panics: nobody must wait for it then.
+        let _closed = CloseOnDrop(Arc::clone(&self.mailbox), self.store.clone());
         // Set once, by this thread.
         let _ = self.mailbox.thread.set(std::thread::current());
         loop {
@@ -226,8 +246,6 @@ impl Core {
                 }
             }
         }
-        self.mailbox.stopped.store(true, Ordering::Release);
-        drop(self.mailbox.take());
     }
 
     fn next_timeout(&self) -> Option<Instant> {
@@ -406,13 +424,23 @@ impl Core {
         &mut self,
         metadata: &mut wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
     ) {
-        if metadata.name.is_none()
-            && let Some(prefix) = &metadata.generate_name
-        {
+        let Some(prefix) = metadata
+            .generate_name
+            .as_ref()
+            .filter(|_| metadata.name.is_none())
+        else {
+            return;
+        };
+        let namespace: Arc<str> = Arc::from(metadata.namespace.as_deref().unwrap_or("default"));
+        metadata.name = Some(loop {
             let mut suffix = String::new();
             self.random.append_suffix(&mut suffix);
-            metadata.name = Some(defaults::generated_name(prefix, &suffix));
-        }
+            let name = defaults::generated_name(prefix, &suffix);
+            let key = (Arc::clone(&namespace), Arc::from(name.as_str()));
+            if !self.job_names.contains_key(&key) && !self.pod_names.contains(&key) {
+                break name;
+            }
+        });
     }
 
     fn create(&mut self, turn: &mut Turn, prepared: Prepared) -> Applied {

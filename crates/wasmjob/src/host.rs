@@ -168,6 +168,13 @@ impl Host {
         self.images.get(image, base, false, "").map(|_| ())
     }
 
+    /// Whether the host's thread has ended, which it does by itself only when it
+    /// panicked: nothing will change any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.store.is_closed()
+    }
+
     /// The objects, to read and to watch.
     #[must_use]
     pub fn store(&self) -> &Store {

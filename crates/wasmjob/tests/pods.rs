@@ -450,3 +450,69 @@ spec:
     assert_eq!(log.tail(9, 99), "up\nbye");
     assert!(!feed.try_next().is_empty());
 }
+
+#[test]
+fn a_container_that_cannot_start_starts_no_other_one_twice() {
+    let host = builder()
+        .module("text", b"no wasm".to_vec())
+        .build()
+        .unwrap();
+    let result = pod(
+        &host,
+        r#"
+  restartPolicy: Never
+  volumes: [{name: data, emptyDir: {}}]
+  containers:
+  - {name: a, image: text}
+  - name: b
+    image: busybox
+    command: [sh, -c, 'if [ -f /data/seen ]; then echo twice; fi; touch /data/seen; sleep 0.2; echo once']
+    volumeMounts: [{name: data, mountPath: /data}]
+"#,
+    );
+    assert_eq!(result.phase(), Phase::Failed);
+    assert_eq!(end(&result).reason, "StartError");
+    assert_eq!(
+        String::from_utf8_lossy(&result.containers[1].output),
+        "once\n"
+    );
+    assert_eq!(host.logs(result.pod.uid).len(), 1);
+}
+
+#[test]
+fn a_termination_message_belongs_to_one_run() {
+    let result = pod(
+        &host(),
+        r#"
+  restartPolicy: OnFailure
+  volumes: [{name: data, emptyDir: {}}]
+  containers:
+  - name: c
+    image: busybox
+    command: [sh, -c, 'if [ -f /data/seen ]; then exit 0; fi; touch /data/seen; echo first > /dev/termination-log; exit 3']
+    volumeMounts: [{name: data, mountPath: /data}]
+"#,
+    );
+    assert_eq!((end(&result).exit_code, &*end(&result).message), (0, ""));
+    let last = result.pod.status.containers[0]
+        .last_terminated
+        .as_ref()
+        .unwrap();
+    assert_eq!(&*last.message, "first\n");
+}
+
+#[test]
+fn logs_count_as_scratch_of_a_pod_without_volumes() {
+    let result = pod(
+        &host(),
+        r#"
+  restartPolicy: Never
+  containers:
+  - name: c
+    image: busybox
+    command: [sh, -c, 'while true; do echo 0123456789; sleep 0.01; done']
+    resources: {limits: {ephemeral-storage: 500}}
+"#,
+    );
+    assert_eq!(result.pod.status.reason.as_deref(), Some("Evicted"));
+}

@@ -131,14 +131,32 @@ fn why(pod: &Pod) -> (String, String) {
         .init_containers
         .iter()
         .chain(&pod.status.containers);
-    let failed = all
-        .filter_map(|c| c.state.terminated())
-        .find(|end| end.exit_code != 0);
+    let mut ends = all.flat_map(|c| {
+        c.last_terminated
+            .as_deref()
+            .into_iter()
+            .chain(c.state.terminated())
+    });
+    let failed = ends.find(|end| end.exit_code != 0);
     match failed {
-        Some(end) => (
+        Some(end) if end.message.is_empty() => (
             end.reason.to_string(),
-            format!("exit code {}\n{}", end.exit_code, end.message),
+            format!("exit code {}", end.exit_code),
         ),
+        Some(end) => {
+            let message = end.message.replace('\n', " ");
+            (
+                end.reason.to_string(),
+                format!("exit code {}: {message}", end.exit_code),
+            )
+        }
+        None if pod.status.phase.is_terminal() => {
+            let phase = pod.status.phase.as_str();
+            (
+                phase.to_owned(),
+                "it was ended before a container failed".to_owned(),
+            )
+        }
         None => (
             pod.status.phase.as_str().to_owned(),
             "the pod did not end".to_owned(),

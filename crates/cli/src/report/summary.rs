@@ -95,14 +95,18 @@ fn failure(
     let failed: Vec<&Arc<Pod>> = state
         .pods_of(job)
         .into_iter()
-        .filter(|pod| pod.status.phase == Phase::Failed)
+        // Also those that still wait for something, if they say for what.
+        .filter(|pod| {
+            pod.status.phase == Phase::Failed
+                || !pod.status.phase.is_terminal() && pod.status.reason.is_some()
+        })
         .collect();
     // The last ones: what they say is why the Job failed.
     let hidden = failed.len().saturating_sub(PODS_SHOWN);
     if hidden > 0 {
         writeln!(
             out,
-            "  ({hidden} earlier failed pods are not shown; -o json has them all)"
+            "  ({hidden} earlier pods are not shown; -o json has them all)"
         )?;
     }
     for failed in failed.into_iter().skip(hidden) {
@@ -127,10 +131,13 @@ fn pod(host: &Host, pod: &Pod, out: &mut impl Write) -> std::io::Result<()> {
         .flatten()
         .zip(&status.init_containers);
     for (container, status) in init.chain(spec.containers.iter().zip(&status.containers)) {
-        let Some(end) = status.state.terminated() else {
-            continue;
-        };
-        if end.exit_code != 0 {
+        let now = status.state.terminated();
+        // Of one that was restarted, what ended it before says more than its kill.
+        let killed =
+            |end: &&Terminated| matches!(end.exit_code, 137 | 143) && end.reason == "Error";
+        let last = status.last_terminated.as_deref();
+        let last = last.filter(|_| now.as_ref().is_none_or(killed));
+        for end in last.into_iter().chain(now).filter(|end| end.exit_code != 0) {
             ended(host, pod, &container.name, end, out)?;
         }
     }

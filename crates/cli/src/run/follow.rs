@@ -75,6 +75,11 @@ impl<'a> Follow<'a> {
         let deadline = self.wishes.timeout.map(|timeout| Instant::now() + timeout);
         self.learn();
         while !self.is_over() {
+            if self.host.is_gone() {
+                say("error: the host stopped unexpectedly; please report what it printed");
+                self.exit = Some(Exit::Host);
+                break;
+            }
             match self.event(deadline).await {
                 Event::Changes => self.learn(),
                 Event::Logs => self.print_logs(),
@@ -161,7 +166,11 @@ impl<'a> Follow<'a> {
             News::PodFailed(pod) if self.wishes.logs == LogChoice::Failed => {
                 self.print_log_of(&pod)
             }
-            News::PodFailed(_) | News::Nothing => {}
+            News::PodWaits(pod) if !self.wishes.quiet => {
+                let why = pod.status.message.as_deref().unwrap_or_default();
+                say(format_args!("pod/{} waits: {why}", pod.name));
+            }
+            News::PodFailed(_) | News::PodWaits(_) | News::Nothing => {}
         }
     }
 

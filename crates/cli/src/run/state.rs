@@ -1,6 +1,6 @@
 //! What is known of the run: Jobs and pods in their last form, also of those that are gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wasmjob::api::{Job, Phase, Pod, Uid};
@@ -14,6 +14,8 @@ pub(crate) struct State {
     pub(crate) pods: BTreeMap<Uid, Arc<Pod>>,
     /// The bare Pods, in the order of the manifests.
     pub(crate) bare: Vec<Uid>,
+    /// Jobs and bare Pods that were said to wait for room.
+    waiting: BTreeSet<Uid>,
 }
 
 /// What a change means to somebody who watches.
@@ -22,6 +24,8 @@ pub(crate) enum News {
     Job(Arc<Job>),
     /// A pod ended in failure.
     PodFailed(Arc<Pod>),
+    /// A pod does not fit on the node now; its status says why. Told once a Job.
+    PodWaits(Arc<Pod>),
     /// Nothing worth saying.
     Nothing,
 }
@@ -57,10 +61,14 @@ impl State {
                     .map(|pod| pod.status.phase);
                 let failed = pod.status.phase == Phase::Failed && was != Some(Phase::Failed);
                 if failed {
-                    News::PodFailed(Arc::clone(pod))
-                } else {
-                    News::Nothing
+                    return News::PodFailed(Arc::clone(pod));
                 }
+                let owner = pod.template.owner.as_ref().map_or(pod.uid, |job| job.uid);
+                let waits = pod.status.reason.as_deref() == Some("Unschedulable");
+                if waits && self.waiting.insert(owner) {
+                    return News::PodWaits(Arc::clone(pod));
+                }
+                News::Nothing
             }
             Object::Event(_) => News::Nothing,
         }

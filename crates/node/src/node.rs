@@ -251,6 +251,12 @@ impl Node {
         std::mem::take(&mut self.ended)
     }
 
+    /// Whether [`Node::take_ended`] has something to give.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// Whether pods that go on have something new to say.
     #[must_use]
     pub fn has_changes(&self) -> bool {

@@ -233,7 +233,9 @@ impl Core {
             if !self.turn() {
                 break;
             }
-            if self.mailbox.woken.load(Ordering::Acquire) || !self.dirty.is_empty() {
+            // Starting and stopping pods may have ended some at once.
+            let more = self.node.has_ended() || !self.dirty.is_empty();
+            if more || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;
             }
             match self.next_timeout() {

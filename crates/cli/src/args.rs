@@ -99,7 +99,8 @@ pub(crate) struct RunArgs {
     /// Make generated names and UIDs repeatable.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Memory of a container that sets no limit, e.g. 64Mi [default: 256Mi].
+    /// Memory of a container that sets no limit, e.g. 64Mi [default: 256Mi, at most
+    /// half of --memory].
     #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) default_memory: Option<u64>,
     /// Memory that all pods together may ask for, e.g. 2Gi [default: 80 % of the machine's].

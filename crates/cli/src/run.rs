@@ -21,6 +21,7 @@ use crate::check::refused;
 use crate::config::{Config, default_cache};
 use crate::exit::{Exit, say};
 use crate::run::follow::{Follow, Wishes};
+use crate::run::printer::Escape;
 pub(crate) use crate::run::printer::printable;
 pub(crate) use crate::run::state::{State, never_ends};
 use crate::{files, report, worker};
@@ -79,6 +80,10 @@ fn wishes(args: &RunArgs) -> Wishes {
     } else {
         LogChoice::None
     };
+    let (stdout, stderr) = (
+        std::io::stdout().is_terminal(),
+        std::io::stderr().is_terminal(),
+    );
     Wishes {
         logs: args.logs.unwrap_or(default),
         // Standard output carries the report where there is one.
@@ -86,8 +91,11 @@ fn wishes(args: &RunArgs) -> Wishes {
         quiet: args.quiet,
         fail_fast: args.fail_fast,
         timeout: args.timeout,
-        live: !args.quiet && args.color.applies(std::io::stderr().is_terminal()),
-        escape: std::io::stdout().is_terminal(),
+        live: !args.quiet && args.color.applies(stderr),
+        escape: Escape {
+            stdout: if is_text { stdout } else { stderr },
+            stderr,
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use wasmjob::{Change, Host, Kind, LogFeed, Taken, Watch};
 
 use crate::args::LogChoice;
 use crate::exit::{Exit, say};
-use crate::run::printer::Printer;
+use crate::run::printer::{Escape, Printer};
 use crate::run::progress::Progress;
 use crate::run::signals::Signals;
 use crate::run::state::{News, State, never_ends};
@@ -21,7 +21,7 @@ pub(crate) struct Wishes {
     pub(crate) fail_fast: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) live: bool,
-    pub(crate) escape: bool,
+    pub(crate) escape: Escape,
 }
 
 /// A run that is followed.

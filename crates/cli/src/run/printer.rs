@@ -13,8 +13,26 @@ const LINE_BYTES_MAX: usize = 16 << 10;
 /// Turns logs into lines.
 pub(crate) struct Printer {
     places: HashMap<(Uid, Arc<str>, u32), Place>,
-    /// Escape what a terminal would obey.
-    escape: bool,
+    escape: Escape,
+}
+
+/// Where what a terminal would obey is escaped: each line by where it goes, so
+/// that a pipe gets every byte and a terminal none that it would act on.
+#[derive(Clone, Copy)]
+pub(crate) struct Escape {
+    /// Lines of guests' standard output.
+    pub(crate) stdout: bool,
+    /// Lines of guests' standard error.
+    pub(crate) stderr: bool,
+}
+
+impl Escape {
+    fn of(self, stream: Stream) -> bool {
+        match stream {
+            Stream::Stdout => self.stdout,
+            Stream::Stderr => self.stderr,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -32,7 +50,7 @@ pub(crate) struct Line {
 }
 
 impl Printer {
-    pub(crate) fn new(escape: bool) -> Self {
+    pub(crate) fn new(escape: Escape) -> Self {
         Self {
             places: HashMap::new(),
             escape,
@@ -61,7 +79,12 @@ impl Printer {
             let partial = &mut place.partial[usize::from(chunk.stream == Stream::Stderr)];
             for &byte in &chunk.bytes {
                 if byte == b'\n' || partial.len() >= LINE_BYTES_MAX {
-                    lines.push(line(&prefix, partial, chunk.stream, self.escape));
+                    lines.push(line(
+                        &prefix,
+                        partial,
+                        chunk.stream,
+                        self.escape.of(chunk.stream),
+                    ));
                     partial.clear();
                 }
                 if byte != b'\n' {
@@ -73,7 +96,7 @@ impl Printer {
             for (n, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
                 let partial = std::mem::take(&mut place.partial[n]);
                 if !partial.is_empty() {
-                    lines.push(line(&prefix, &partial, stream, self.escape));
+                    lines.push(line(&prefix, &partial, stream, self.escape.of(stream)));
                 }
             }
         }
@@ -134,7 +157,18 @@ pub(crate) fn write(lines: &[Line], all_to_stderr: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{Escape, Stream, line, printable};
+
+    #[test]
+    fn each_stream_is_escaped_by_where_it_goes() {
+        let escape = Escape {
+            stdout: false,
+            stderr: true,
+        };
+        let of = |stream| line("[p] ", b"a\x1b[2J", stream, escape.of(stream)).bytes;
+        assert_eq!(of(Stream::Stdout), b"[p] a\x1b[2J");
+        assert_eq!(of(Stream::Stderr), b"[p] a\\u{1b}[2J");
+    }
 
     #[test]
     fn a_terminal_is_given_nothing_to_obey() {

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// How serious an event is (`type` of a Kubernetes Event).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EventType {
     /// Something that was expected.
     Normal,
@@ -25,7 +27,7 @@ impl EventType {
 }
 
 /// An event about one object; the object, the time and the source are known to whoever holds it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// Normal or Warning.
     pub event_type: EventType,
@@ -37,7 +39,7 @@ pub struct Event {
 
 /// The message of an event. The frequent ones are kept as what they name, and
 /// become text when somebody reads them.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EventNote {
     /// `Created pod: NAME`.
     CreatedPod(Arc<str>),

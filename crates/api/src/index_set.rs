@@ -7,8 +7,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A set of indexes, kept as sorted, disjoint, non-adjacent intervals.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct IndexSet {
     /// First and last index of each interval, both inside.
     intervals: Vec<(u32, u32)>,

@@ -1,6 +1,7 @@
 //! Jobs: the spec parsed once, and the status as the controller keeps it.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 
 use crate::{IndexSet, OwnerJob, PodTemplate, Uid};
 
@@ -90,13 +92,15 @@ pub struct SuccessRule {
 }
 
 /// The status of a Job.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct JobStatus {
     /// Conditions, in the order in which they appeared.
     pub conditions: Vec<JobCondition>,
     /// When the controller first saw it unsuspended (or resumed).
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::optional")]
     pub start_time: Option<Timestamp>,
     /// When it completed; only a Complete Job has one.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::optional")]
     pub completion_time: Option<Timestamp>,
     /// Pods Pending or Running and not being deleted.
     pub active: u32,
@@ -123,16 +127,17 @@ pub struct JobStatus {
 /// memory of its controller and forgets it on a restart. Here it is part of the
 /// row and changes in the commit that counts the pods, so that a restart of the
 /// host, or a pod that is deleted after it was counted, resets no delay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Backoff {
     /// Pods that failed since the last one that succeeded.
     pub failures: u32,
     /// When the last of them ended.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::optional")]
     pub last_failure: Option<Timestamp>,
 }
 
 /// The type of a Job's condition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum JobConditionType {
     /// `spec.suspend` was seen.
     Suspended,
@@ -147,7 +152,7 @@ pub enum JobConditionType {
 }
 
 /// A condition of a Job.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobCondition {
     /// Which.
     pub condition_type: JobConditionType,
@@ -158,8 +163,10 @@ pub struct JobCondition {
     /// Text for people.
     pub message: Cow<'static, str>,
     /// When it was last looked at.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     pub last_probe: Timestamp,
     /// When `status` last changed.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     pub last_transition: Timestamp,
 }
 
@@ -170,13 +177,20 @@ const JOB_CONTROLLER_NAME: &str = "kubernetes.io/job-controller";
 const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 impl JobSpec {
-    /// Reads `object`, the spec of the Job `name` with identity `uid`.
+    /// [`JobSpec::parse_in`] the working directory.
+    #[must_use]
+    pub fn parse(object: batch::JobSpec, name: &Arc<str>, uid: Uid) -> Self {
+        Self::parse_in(object, name, uid, &Arc::from(Path::new(".")))
+    }
+
+    /// Reads `object`, the spec of the Job `name` with identity `uid`, whose
+    /// relative references to modules are relative to `base`.
     ///
     /// The object should be defaulted and validated. One that is not is read as
     /// well as it goes: numbers are clamped into their range, what is missing
     /// gets Kubernetes' default.
     #[must_use]
-    pub fn parse(object: batch::JobSpec, name: &Arc<str>, uid: Uid) -> Self {
+    pub fn parse_in(object: batch::JobSpec, name: &Arc<str>, uid: Uid, base: &Arc<Path>) -> Self {
         let completion_mode = match object.completion_mode.as_deref() {
             Some("Indexed") => CompletionMode::Indexed,
             _ => CompletionMode::NonIndexed,
@@ -197,7 +211,7 @@ impl JobSpec {
             None => 6,
         };
         Self {
-            template: Arc::new(pod_template(&object, completion_mode, name, uid)),
+            template: Arc::new(pod_template(&object, completion_mode, name, uid, base)),
             parallelism: object.parallelism.map_or(1, at_least_zero),
             completions,
             completion_mode,
@@ -232,11 +246,18 @@ impl JobSpec {
 }
 
 impl Job {
-    /// A Job as it is right after its creation: generation 1 and an empty status.
-    ///
-    /// `object` should be defaulted and validated; see [`JobSpec::parse`].
+    /// [`Job::new_in`] the working directory.
     #[must_use]
     pub fn new(object: batch::Job, uid: Uid, created: Timestamp) -> Self {
+        Self::new_in(object, uid, created, &Arc::from(Path::new(".")))
+    }
+
+    /// A Job as it is right after its creation: generation 1 and an empty status.
+    /// Its relative references to modules are relative to `base`.
+    ///
+    /// `object` should be defaulted and validated; see [`JobSpec::parse_in`].
+    #[must_use]
+    pub fn new_in(object: batch::Job, uid: Uid, created: Timestamp, base: &Arc<Path>) -> Self {
         let metadata = object.metadata;
         let name: Arc<str> = metadata.name.as_deref().unwrap_or_default().into();
         let spec = object.spec.unwrap_or_default();
@@ -247,7 +268,7 @@ impl Job {
             deletion: None,
             generation: 1,
             resource_version: 0,
-            spec: Arc::new(JobSpec::parse(spec, &name, uid)),
+            spec: Arc::new(JobSpec::parse_in(spec, &name, uid, base)),
             name,
             metadata: Arc::new(metadata),
             status: JobStatus::default(),
@@ -329,6 +350,7 @@ fn pod_template(
     completion_mode: CompletionMode,
     name: &Arc<str>,
     uid: Uid,
+    base: &Arc<Path>,
 ) -> PodTemplate {
     let mut spec = object.template.spec.clone().unwrap_or_default();
     if completion_mode == CompletionMode::Indexed {
@@ -344,6 +366,7 @@ fn pod_template(
             name: Arc::clone(name),
             uid,
         }),
+        base: Arc::clone(base),
     }
 }
 

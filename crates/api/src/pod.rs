@@ -1,18 +1,20 @@
 //! Pods as rows: a shared template plus what differs.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 
 use crate::Uid;
 
 /// What all pods of one Job share: labels, annotations and the pod spec, all
 /// defaulted. A bare Pod has a template of its own.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct PodTemplate {
     /// Labels and annotations that every pod of this template gets.
     pub metadata: ObjectMeta,
@@ -20,10 +22,13 @@ pub struct PodTemplate {
     pub spec: PodSpec,
     /// The Job that controls pods of this template, if one does.
     pub owner: Option<OwnerJob>,
+    /// The directory that relative references to modules are relative to: where
+    /// the manifest was read. No client sees it.
+    pub base: Arc<Path>,
 }
 
 /// The Job that controls a pod.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OwnerJob {
     /// The Job's name; its namespace is the pod's.
     pub name: Arc<str>,
@@ -62,16 +67,17 @@ pub struct Pod {
 }
 
 /// A deletion that was asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Deletion {
     /// `deletionTimestamp`: when the grace period ends.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     pub at: Timestamp,
     /// `deletionGracePeriodSeconds`.
     pub grace: Duration,
 }
 
 /// The phase of a pod.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Phase {
     /// Accepted, no container has run yet.
     #[default]
@@ -104,17 +110,20 @@ impl Phase {
 }
 
 /// What the node says of a pod.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct PodStatus {
     /// The phase.
     pub phase: Phase,
     /// Condition `PodScheduled`: the node has admitted the pod, and when.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::optional")]
     pub scheduled: Option<Timestamp>,
     /// When the node began to work on it (`startTime`).
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::optional")]
     pub started: Option<Timestamp>,
     /// Condition `Ready`: its value and its last transition.
     pub ready: bool,
     /// When `ready` last changed.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::optional")]
     pub ready_transition: Option<Timestamp>,
     /// CamelCase reason of the phase, e.g. `DeadlineExceeded`, `Evicted`.
     pub reason: Option<Cow<'static, str>>,
@@ -129,18 +138,19 @@ pub struct PodStatus {
 }
 
 /// The condition `DisruptionTarget=True`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Disruption {
     /// CamelCase reason, e.g. `TerminationByKubelet`.
     pub reason: Cow<'static, str>,
     /// Text for people.
     pub message: Cow<'static, str>,
     /// When it became true.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     pub at: Timestamp,
 }
 
 /// What the node says of a container.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ContainerStatus {
     /// What it does now.
     pub state: ContainerState,
@@ -157,7 +167,7 @@ pub struct ContainerStatus {
 }
 
 /// What a container does.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum ContainerState {
     /// Not started yet, or waits for a restart.
     Waiting {
@@ -169,6 +179,7 @@ pub enum ContainerState {
     /// Runs.
     Running {
         /// Since when.
+        #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
         started: Timestamp,
     },
     /// Ended.
@@ -196,7 +207,7 @@ impl ContainerState {
 }
 
 /// How a container ended.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Terminated {
     /// 0–255; see the table of exit codes in ARCHITECTURE.md.
     pub exit_code: u8,
@@ -205,15 +216,17 @@ pub struct Terminated {
     /// The termination message, or the trap and its frames. May be empty.
     pub message: Arc<str>,
     /// When it started.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     pub started: Timestamp,
     /// When it ended.
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     pub finished: Timestamp,
     /// What it used.
     pub usage: Usage,
 }
 
 /// What one run of a container used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Time on a processor.
     pub cpu: Duration,

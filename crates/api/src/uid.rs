@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The UID of an object: 128 bits, printed as a UUID (RFC 9562, version 4).
 ///
 /// The bits come from the host's one source of randomness, so that a seed
 /// repeats a run.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Uid(u128);
 
 impl Uid {
@@ -14,6 +16,12 @@ impl Uid {
     #[must_use]
     pub const fn from_random(bits: u128) -> Self {
         Self((bits & !(0xf000 << 64) & !(0b11 << 62)) | (0x4000 << 64) | (0b10 << 62))
+    }
+
+    /// Its bits; [`Uid::from_random`] makes the same UID of them.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.0
     }
 }
 

@@ -24,6 +24,7 @@ fn pod(number: u64) -> Pod {
             metadata: Default::default(),
             spec: PodSpec::default(),
             owner: None,
+            base: std::path::Path::new(".").into(),
         }),
         index: None,
         index_failure_count: None,

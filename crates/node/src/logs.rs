@@ -419,6 +419,7 @@ mod tests {
                 name: Arc::from("j"),
                 uid: Uid::from_random(n),
             }),
+            base: Arc::from(std::path::Path::new(".")),
         };
         let pod = wasmjob_api::Pod {
             uid: Uid::from_random(9),

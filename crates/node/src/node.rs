@@ -1,7 +1,7 @@
 //! The node: what one thread owns and drives.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,8 @@ pub struct Update {
 /// What other threads tell the node.
 pub(crate) enum News {
     Exited(u64, Outcome),
-    Images(TemplateKey, Arc<TemplateImages>),
+    /// Holds the template, so that its address means it and no other.
+    Images(Arc<Prepared>, Arc<TemplateImages>),
     Volumes(Uid, Result<Volumes, String>),
     Measured(Uid, Option<Overrun>),
 }
@@ -121,8 +122,8 @@ impl Exits for Inbox {
     }
 }
 
-/// A template in a directory: what relative references of it mean.
-pub(crate) type TemplateKey = (usize, Arc<Path>);
+/// The address of a template.
+pub(crate) type TemplateKey = usize;
 
 struct TemplateEntry {
     prepared: Arc<Prepared>,
@@ -205,13 +206,13 @@ impl Node {
         self.pods.len()
     }
 
-    /// Takes on `pod`. Relative references to modules are relative to `base`.
-    pub fn start(&mut self, pod: Arc<Pod>, base: &Arc<Path>) {
-        let prepared = self.template(&pod.template, base);
+    /// Takes on `pod`.
+    pub fn start(&mut self, pod: Arc<Pod>) {
+        let prepared = self.template(&pod.template);
         let uid = pod.uid;
         self.admission.push(uid, prepared.request);
         self.room = true;
-        let run = PodRun::new(pod, prepared, Arc::clone(base));
+        let run = PodRun::new(pod, prepared);
         self.pods.insert(uid, run);
         self.changed.push(uid);
     }
@@ -226,7 +227,9 @@ impl Node {
         for news in self.inbox.take() {
             match news {
                 News::Exited(token, outcome) => self.exited(token, &outcome),
-                News::Images(key, images) => self.images_loaded(&key, &images),
+                News::Images(prepared, images) => {
+                    self.images_loaded(template_key(&prepared.template), &images);
+                }
                 News::Volumes(uid, volumes) => self.volumes_made(uid, volumes),
                 News::Measured(uid, overrun) => self.measured(uid, overrun),
             }
@@ -287,8 +290,8 @@ impl Node {
         self.changed.push(uid);
     }
 
-    fn template(&mut self, template: &Arc<PodTemplate>, base: &Arc<Path>) -> Arc<Prepared> {
-        let key = (Arc::as_ptr(template).addr(), Arc::clone(base));
+    fn template(&mut self, template: &Arc<PodTemplate>) -> Arc<Prepared> {
+        let key = template_key(template);
         let memory = self.config.default_memory_bytes;
         let entry = self.templates.entry(key).or_insert_with(|| TemplateEntry {
             prepared: Arc::new(Prepared::new(template, memory)),
@@ -303,7 +306,7 @@ impl Node {
     /// The pod no longer needs its template. The key's address stays taken as
     /// long as `prepared` holds the template, that is, as long as the entry lives.
     fn leave_template(&mut self, run: &PodRun) {
-        let key = template_key(run);
+        let key = template_key(&run.pod.template);
         if let Some(entry) = self.templates.get_mut(&key) {
             entry.users -= 1;
             // A Job's next pod finds its modules: kept while the Job's spec lives.
@@ -367,7 +370,7 @@ impl Node {
         let Some(run) = self.pods.get(&uid) else {
             return;
         };
-        let key = template_key(run);
+        let key = template_key(&run.pod.template);
         let Some(entry) = self.templates.get_mut(&key) else {
             return;
         };
@@ -381,13 +384,13 @@ impl Node {
         let prepared = Arc::clone(&entry.prepared);
         let (images, inbox) = (Arc::clone(&self.images), Arc::clone(&self.inbox));
         self.workers.submit(move || {
-            let loaded = load(&images, &prepared, &key.1);
-            inbox.push(News::Images(key, Arc::new(loaded)));
+            let loaded = load(&images, &prepared);
+            inbox.push(News::Images(prepared, Arc::new(loaded)));
         });
     }
 
-    fn images_loaded(&mut self, key: &TemplateKey, images: &Arc<TemplateImages>) {
-        let Some(entry) = self.templates.get_mut(key) else {
+    fn images_loaded(&mut self, key: TemplateKey, images: &Arc<TemplateImages>) {
+        let Some(entry) = self.templates.get_mut(&key) else {
             return;
         };
         // What failed to be had may be had later; what was had stays.
@@ -631,8 +634,8 @@ impl Node {
 /// Templates kept beyond those in use, so that Jobs that come and go do not pile up.
 const TEMPLATES_KEPT: usize = 1_000;
 
-fn template_key(run: &PodRun) -> TemplateKey {
-    (Arc::as_ptr(&run.pod.template).addr(), Arc::clone(&run.base))
+fn template_key(template: &Arc<PodTemplate>) -> TemplateKey {
+    Arc::as_ptr(template).addr()
 }
 
 /// Whether an image could not be had at all (which may change), as opposed to
@@ -644,7 +647,8 @@ fn is_missing(image: &Result<wasmjob_image::Image, Arc<ImageError>>) -> bool {
 }
 
 /// Loads the images of a template. Blocks.
-fn load(images: &Images, prepared: &Prepared, base: &Path) -> TemplateImages {
+fn load(images: &Images, prepared: &Prepared) -> TemplateImages {
+    let base = &prepared.template.base;
     let containers = prepared.init.iter().chain(&prepared.containers);
     let load = |container: &crate::template::ContainerSpec| {
         let reference = container.object.image.as_deref().unwrap_or_default();

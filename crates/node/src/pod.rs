@@ -1,7 +1,6 @@
 //! One pod as the node holds it.
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -56,7 +55,6 @@ pub(crate) enum Ending {
 pub(crate) struct PodRun {
     pub(crate) pod: Arc<Pod>,
     pub(crate) prepared: Arc<Prepared>,
-    pub(crate) base: Arc<Path>,
     pub(crate) host_name: String,
     pub(crate) stage: Stage,
     pub(crate) status: PodStatus,
@@ -100,7 +98,7 @@ pub(crate) struct Run {
 }
 
 impl PodRun {
-    pub(crate) fn new(pod: Arc<Pod>, prepared: Arc<Prepared>, base: Arc<Path>) -> Self {
+    pub(crate) fn new(pod: Arc<Pod>, prepared: Arc<Prepared>) -> Self {
         let waiting = |reason: &'static str| ContainerStatus {
             state: ContainerState::Waiting {
                 reason: Cow::Borrowed(reason),
@@ -145,7 +143,6 @@ impl PodRun {
             deadline: None,
             pod,
             prepared,
-            base,
         }
     }
 

@@ -9,15 +9,18 @@
 //! Objects are shared (`Arc`) and never changed in place. Pods are rows that
 //! refer to their Job's template; they become Kubernetes objects elsewhere.
 //!
-//! This is the form in memory. What the durable one adds stands behind the same
-//! seam: a commit is applied, joined with its neighbours into one fsynced batch,
-//! and only then acknowledged and shown. The store reads no clock and knows
-//! nothing of controllers.
+//! A store is in memory, or also on a disk, behind the same seam: there a commit
+//! is joined with its neighbours into one fsynced batch, and only then counted
+//! as visible and shown. What is read is always in memory. The store reads no
+//! clock and knows nothing of controllers.
 
+mod durable;
 mod object;
+mod state;
 mod store;
 mod watch;
 
+pub use durable::{Directory, Disk, Medium, OpenError};
 pub use object::{Change, EventRecord, Key, Kind, Object, Stored};
-pub use store::{Store, Transaction};
+pub use store::{Health, Store, Transaction};
 pub use watch::{Expired, Watch};

@@ -1,12 +1,14 @@
 //! What the store holds.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use wasmjob_api::{Event, Job, Pod, Uid};
 
 /// The kind of an object.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Kind {
     /// `batch/v1` Job.
     Job,
@@ -55,7 +57,7 @@ pub struct EventRecord {
     /// When (wall time).
     pub time: Timestamp,
     /// Who says so: `job-controller`, `kubelet`, `default-scheduler`.
-    pub source: &'static str,
+    pub source: Cow<'static, str>,
 }
 
 impl Object {

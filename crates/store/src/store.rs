@@ -1,31 +1,15 @@
 //! Reading and committing.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use foldhash::HashMap;
-use tokio::sync::Notify;
-
-use crate::{Change, Key, Kind, Object, Stored, Watch};
-
-/// Changes that are kept for watchers that come back. A pod's life is about six.
-const HISTORY_CHANGES: usize = 100_000;
-
-/// Events that are kept, oldest dropped first: they are hints for people, and
-/// Kubernetes drops its own after an hour.
-const EVENTS_KEPT: usize = 20_000;
+use crate::durable::{self, Disk, JournalThread, OpenError};
+use crate::state::{Shared, Write};
+use crate::{Key, Kind, Object, Stored, Watch};
 
 /// A change of many objects that happens wholly or not at all.
 #[derive(Debug, Default)]
 pub struct Transaction {
-    pub(crate) writes: Vec<Write>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Write {
-    Put(Object),
-    Delete(Key),
+    writes: Vec<Write>,
 }
 
 impl Transaction {
@@ -46,135 +30,141 @@ impl Transaction {
     }
 }
 
+/// Whether commits can become durable.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Health {
+    /// They can.
+    #[default]
+    Writable,
+    /// Not now, for this reason (a full disk, say). What was committed waits,
+    /// unseen, and is tried again.
+    Stalled(String),
+    /// Never again, for this reason. What was not visible yet may be lost; the
+    /// store must be opened anew to know.
+    Failed(String),
+}
+
 /// The objects. Cheap to clone; all clones are one store.
-#[derive(Clone, Default)]
-pub struct Store(Arc<Shared>);
+#[derive(Clone)]
+pub struct Store(Arc<Handle>);
 
-#[derive(Default)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// Told of every commit, and when there will be none any more.
-    pub(crate) committed: Notify,
-    closed: AtomicBool,
+struct Handle {
+    shared: Arc<Shared>,
+    /// A store in memory has none: its commits are visible at once.
+    durable: Option<JournalThread>,
 }
 
-#[derive(Default)]
-pub(crate) struct State {
-    revision: u64,
-    jobs: HashMap<Key, Stored>,
-    pods: HashMap<Key, Stored>,
-    events: HashMap<Key, Stored>,
-    events_by_age: VecDeque<Key>,
-    /// Changes with their revision, oldest first.
-    pub(crate) history: VecDeque<(u64, Change)>,
-    /// The last revision whose changes are no longer all in `history`.
-    pub(crate) forgotten: u64,
-}
-
-impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that can panic runs between two writes of a commit.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn table(&mut self, kind: Kind) -> &mut HashMap<Key, Stored> {
-        match kind {
-            Kind::Job => &mut self.jobs,
-            Kind::Pod => &mut self.pods,
-            Kind::Event => &mut self.events,
-        }
-    }
-
-    fn apply(&mut self, write: Write, revision: u64) {
-        let change = match write {
-            Write::Put(object) => {
-                let key = object.key();
-                let stored = Stored {
-                    revision,
-                    object: object.clone(),
-                };
-                let before = self.table(key.kind).insert(key, stored);
-                if key.kind == Kind::Event && before.is_none() {
-                    self.events_by_age.push_back(key);
-                }
-                if before.is_some() {
-                    Change::Modified(object)
-                } else {
-                    Change::Added(object)
-                }
-            }
-            Write::Delete(key) => match self.table(key.kind).remove(&key) {
-                Some(stored) => Change::Deleted(stored.object),
-                None => return,
-            },
-        };
-        self.history.push_back((revision, change));
-    }
-
-    fn forget(&mut self) {
-        while self.events_by_age.len() > EVENTS_KEPT {
-            if let Some(key) = self.events_by_age.pop_front() {
-                self.events.remove(&key);
-            }
-        }
-        while self.history.len() > HISTORY_CHANGES {
-            if let Some((revision, _)) = self.history.pop_front() {
-                self.forgotten = revision;
-            }
-        }
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Store {
-    /// Makes an empty store.
+    /// Makes an empty store in memory.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self(Arc::new(Handle {
+            shared: Arc::default(),
+            durable: None,
+        }))
+    }
+
+    /// Opens the store on `disk`, and begins it where there is none. All that was
+    /// visible before is visible again, under the same revisions; watches begin
+    /// here. Blocks until all of it is read.
+    ///
+    /// # Errors
+    ///
+    /// When it is damaged, was written by a newer version, or cannot be read.
+    /// Nothing is changed then.
+    pub fn open(disk: impl Disk) -> Result<Self, OpenError> {
+        let mut loaded = durable::load(&disk)?;
+        let shared = Arc::new(Shared::new(std::mem::take(&mut loaded.state)));
+        let thread = JournalThread::start(Box::new(disk), loaded, Arc::clone(&shared));
+        Ok(Self(Arc::new(Handle {
+            shared,
+            durable: Some(thread.map_err(|source| OpenError::Io {
+                step: "start the store's thread".to_owned(),
+                source,
+            })?),
+        })))
     }
 
     /// Commits `transaction` and gives its revision. An empty one commits
-    /// nothing and gives the current revision.
+    /// nothing and gives the revision of the last commit.
+    ///
+    /// In memory it is visible when this returns. A durable store shows it once
+    /// it is durable, when [`Store::revision`] has reached it.
     pub fn commit(&self, transaction: Transaction) -> u64 {
-        let mut state = self.0.lock();
         if transaction.is_empty() {
-            return state.revision;
+            return self.last_revision();
         }
-        state.revision += 1;
-        let revision = state.revision;
-        for write in transaction.writes {
-            state.apply(write, revision);
+        if let Some(durable) = &self.0.durable {
+            return durable.journal.push(transaction.writes);
         }
-        state.forget();
+        let mut state = self.0.shared.lock();
+        let revision = state.revision + 1;
+        state.apply(revision, transaction.writes);
+        while state.forget_event().is_some() {}
         drop(state);
-        self.0.committed.notify_waiters();
+        self.0.shared.committed.notify_waiters();
         revision
     }
 
-    /// The revision of the last commit.
+    /// The revision of the last commit that is visible.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.0.lock().revision
+        self.0.shared.lock().revision
+    }
+
+    /// The revision of the last commit, visible or not.
+    #[must_use]
+    pub fn last_revision(&self) -> u64 {
+        match &self.0.durable {
+            Some(durable) => durable.journal.assigned(),
+            None => self.revision(),
+        }
+    }
+
+    /// Whether commits can become durable; in memory they need not.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match &self.0.durable {
+            Some(durable) => durable.journal.health(),
+            None => Health::Writable,
+        }
+    }
+
+    /// Whether commits become visible later than they are made.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.0.durable.is_some()
+    }
+
+    /// Calls `hook` whenever commits have become visible after [`Store::commit`]
+    /// returned, and when the health changes for the worse. It is called by the
+    /// store's thread and must be quick. The first hook stays.
+    pub fn on_visible(&self, hook: impl Fn() + Send + Sync + 'static) {
+        let _ = self.0.shared.on_visible.set(Box::new(hook));
     }
 
     /// Says that nothing will be committed any more; who waits for a change is woken.
     pub fn close(&self) {
-        self.0.closed.store(true, Ordering::Release);
-        self.0.committed.notify_waiters();
+        self.0.shared.close();
     }
 
     /// Whether nothing will be committed any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::Acquire)
+        self.0.shared.is_closed()
     }
 
-    /// Waits until something after `revision` is committed, or nothing ever will be.
+    /// Waits until something after `revision` is visible, or nothing ever will be.
     pub async fn changed(&self, revision: u64) {
         loop {
             // Registered before the look, so that no commit falls in between.
-            let committed = self.0.committed.notified();
+            let committed = self.0.shared.committed.notified();
             if self.revision() > revision || self.is_closed() {
                 return;
             }
@@ -185,13 +175,13 @@ impl Store {
     /// One object.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Stored> {
-        self.0.lock().table(key.kind).get(&key).cloned()
+        self.0.shared.lock().table(key.kind).get(&key).cloned()
     }
 
     /// All objects of a kind that `pick` picks, and the revision at which that
     /// is true. In no order. `pick` runs under the store's lock and must be quick.
     pub fn list(&self, kind: Kind, mut pick: impl FnMut(&Object) -> bool) -> (u64, Vec<Stored>) {
-        let mut state = self.0.lock();
+        let mut state = self.0.shared.lock();
         let found = state
             .table(kind)
             .values()
@@ -204,7 +194,7 @@ impl Store {
     /// Watches all changes after `revision`.
     #[must_use]
     pub fn watch(&self, revision: u64) -> Watch {
-        Watch::new(Arc::clone(&self.0), revision)
+        Watch::new(Arc::clone(&self.0.shared), revision)
     }
 }
 
@@ -213,7 +203,8 @@ mod tests {
     use wasmjob_api::{Event, Uid};
 
     use super::*;
-    use crate::EventRecord;
+    use crate::state::HISTORY_CHANGES;
+    use crate::{Change, EventRecord};
 
     fn event(n: u128) -> Object {
         let key = Key {
@@ -227,7 +218,7 @@ mod tests {
             name: Arc::from("x"),
             event: Event::normal("Test", format!("event {n}")),
             time: jiff::Timestamp::UNIX_EPOCH,
-            source: "test",
+            source: "test".into(),
         }))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::Change;
-use crate::store::Shared;
+use crate::state::Shared;
 
 /// The changes that were asked for are no longer kept: list anew and watch from there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -155,7 +155,7 @@ struct Turn {
     pod_places: HashMap<Uid, usize>,
     /// Pods whose rows go; after all that is put.
     gone: Vec<Uid>,
-    start: Vec<(Arc<Pod>, Arc<Path>)>,
+    start: Vec<Arc<Pod>>,
     stop: Vec<(Uid, Duration)>,
     finished: Vec<Uid>,
     pods_ended: Vec<Arc<Pod>>,
@@ -316,8 +316,8 @@ impl Core {
             self.node.stop(uid, grace);
         }
         let started = !turn.start.is_empty();
-        for (pod, base) in turn.start {
-            self.node.start(pod, &base);
+        for pod in turn.start {
+            self.node.start(pod);
         }
         if started {
             // Admits them, and starts what can start, without another turn.
@@ -391,7 +391,7 @@ impl Core {
                         wasmjob_api::field::aggregate(&errors)
                     )));
                 }
-                Ok(Prepared::Job(Job::new(*job, uid, now), base))
+                Ok(Prepared::Job(Job::new_in(*job, uid, now, &base)))
             }
             New::Pod(mut pod, base) => {
                 self.generate_name(&mut pod.metadata);
@@ -400,24 +400,22 @@ impl Core {
                     spec: pod.spec.take().unwrap_or_default(),
                     owner: None,
                     metadata: pod.metadata.clone(),
+                    base,
                 };
                 let metadata = pod.metadata;
-                Ok(Prepared::Pod(
-                    Pod {
-                        uid,
-                        namespace: metadata.namespace.as_deref().unwrap_or("default").into(),
-                        name: metadata.name.as_deref().unwrap_or_default().into(),
-                        template: Arc::new(template),
-                        index: None,
-                        index_failure_count: None,
-                        index_ignored_failure_count: None,
-                        created: now,
-                        deletion: None,
-                        tracked: false,
-                        status: wasmjob_api::PodStatus::default(),
-                    },
-                    base,
-                ))
+                Ok(Prepared::Pod(Pod {
+                    uid,
+                    namespace: metadata.namespace.as_deref().unwrap_or("default").into(),
+                    name: metadata.name.as_deref().unwrap_or_default().into(),
+                    template: Arc::new(template),
+                    index: None,
+                    index_failure_count: None,
+                    index_ignored_failure_count: None,
+                    created: now,
+                    deletion: None,
+                    tracked: false,
+                    status: wasmjob_api::PodStatus::default(),
+                }))
             }
         }
     }
@@ -447,7 +445,7 @@ impl Core {
 
     fn create(&mut self, turn: &mut Turn, prepared: Prepared) -> Applied {
         match prepared {
-            Prepared::Job(job, base) => {
+            Prepared::Job(job) => {
                 let uid = job.uid;
                 let applied = Applied {
                     key: Key {
@@ -460,11 +458,11 @@ impl Core {
                 self.job_names
                     .insert((Arc::clone(&job.namespace), Arc::clone(&job.name)), uid);
                 let job = self.put_job(turn, job);
-                self.jobs.insert(uid, JobEntry::new(job, base));
+                self.jobs.insert(uid, JobEntry::new(job));
                 self.mark(uid);
                 applied
             }
-            Prepared::Pod(pod, base) => {
+            Prepared::Pod(pod) => {
                 let pod = Arc::new(pod);
                 let applied = Applied {
                     key: Key {
@@ -478,7 +476,7 @@ impl Core {
                     .insert((Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
                 self.loose.insert(pod.uid, Arc::clone(&pod));
                 turn.put_pod(&pod);
-                turn.start.push((pod, base));
+                turn.start.push(pod);
                 applied
             }
         }
@@ -487,7 +485,7 @@ impl Core {
     /// Puts a Job into the transaction, with the revision that it will have.
     fn put_job(&self, turn: &mut Turn, mut job: Job) -> Arc<Job> {
         // This thread is the only one that commits.
-        job.resource_version = self.store.revision() + 1;
+        job.resource_version = self.store.last_revision() + 1;
         let job = Arc::new(job);
         turn.transaction.put(Object::Job(Arc::clone(&job)));
         job
@@ -607,7 +605,7 @@ impl Core {
         let Some(entry) = self.jobs.get(&uid) else {
             return;
         };
-        let (job, base) = (Arc::clone(&entry.job), Arc::clone(&entry.base));
+        let job = Arc::clone(&entry.job);
         for pod in plan.release {
             self.change_pod(turn, uid, pod, |pod| pod.tracked = false);
         }
@@ -635,7 +633,7 @@ impl Core {
             if let Some(entry) = self.jobs.get_mut(&uid) {
                 entry.pods.insert(Arc::clone(&pod));
             }
-            turn.start.push((pod, Arc::clone(&base)));
+            turn.start.push(pod);
         }
         for event in plan.events {
             self.job_event(turn, &job, event);
@@ -758,7 +756,9 @@ impl Core {
             )));
         }
         let old = &entry.job;
-        let spec = wasmjob_api::JobSpec::parse(new.spec.unwrap_or_default(), &old.name, uid);
+        let base = &old.spec.template.base;
+        let spec =
+            wasmjob_api::JobSpec::parse_in(new.spec.unwrap_or_default(), &old.name, uid, base);
         let job = Job {
             spec: Arc::new(spec),
             generation: old.generation + 1,
@@ -891,7 +891,7 @@ impl Core {
             name: Arc::clone(name),
             event,
             time: self.clock.wall(),
-            source,
+            source: source.into(),
         })));
     }
 
@@ -977,8 +977,8 @@ impl Core {
 }
 
 enum Prepared {
-    Job(Job, Arc<Path>),
-    Pod(Pod, Arc<Path>),
+    Job(Job),
+    Pod(Pod),
 }
 
 /// A pod's grace period.

@@ -1,7 +1,6 @@
 //! One Job as the host drives it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,8 +23,6 @@ pub(crate) enum Propagation {
 pub(crate) struct JobEntry {
     pub(crate) job: Arc<Job>,
     pub(crate) pods: PodSet,
-    /// What relative references of its template are relative to.
-    pub(crate) base: Arc<Path>,
     /// Its pods that are being deleted.
     pub(crate) deleting: BTreeSet<Uid>,
     /// When to look again.
@@ -39,11 +36,10 @@ pub(crate) struct JobEntry {
 }
 
 impl JobEntry {
-    pub(crate) fn new(job: Arc<Job>, base: Arc<Path>) -> Self {
+    pub(crate) fn new(job: Arc<Job>) -> Self {
         Self {
             job,
             pods: PodSet::new(),
-            base,
             deleting: BTreeSet::new(),
             timer: None,
             waiters: Vec::new(),

@@ -58,6 +58,7 @@ fn pod(words: &[&str], number: usize) -> Pod {
             metadata: Default::default(),
             spec: PodSpec::default(),
             owner: None,
+            base: std::path::Path::new(".").into(),
         }),
         index: None,
         index_failure_count: None,
@@ -112,6 +113,7 @@ fn pod(words: &[&str], number: usize) -> Pod {
             ..PodSpec::default()
         },
         owner: None,
+        base: std::path::Path::new(".").into(),
     });
     pod.status.containers = draft
         .containers

@@ -1,0 +1,408 @@
+//! The thread that makes commits durable, and only then visible.
+//!
+//! Whatever arrives while one batch is being written is the next batch, so that
+//! many writers share an `fsync`.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redb::Database;
+use serde_bytes::Bytes;
+
+use super::load::{self, Loaded};
+use super::record::{self, ChangeOut, CommitRow, Row, RowError};
+use super::rows::{Fold, RowChange, Rows, Unfolded};
+use super::{Disk, JOURNAL, OBJECTS, OpenError};
+use crate::Health;
+use crate::state::{Shared, Write};
+
+/// How long a batch that could not be written waits to be tried again: at first,
+/// and after it has waited twice as long each time.
+const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+
+/// A commit that is not durable yet.
+struct Pending {
+    revision: u64,
+    writes: Vec<Write>,
+}
+
+#[derive(Default)]
+struct Queue {
+    commits: Vec<Pending>,
+    /// The last revision that was given to a commit.
+    assigned: u64,
+    health: Health,
+    stopped: bool,
+}
+
+/// Where commits wait to become durable.
+#[derive(Default)]
+pub(crate) struct Journal {
+    queue: Mutex<Queue>,
+    ready: Condvar,
+}
+
+impl Journal {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A push does not panic halfway.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a commit on and gives its revision.
+    pub(crate) fn push(&self, writes: Vec<Write>) -> u64 {
+        let mut queue = self.lock();
+        queue.assigned += 1;
+        let revision = queue.assigned;
+        // A failed store shows nothing any more; keeping what comes serves nobody.
+        if !matches!(queue.health, Health::Failed(_)) {
+            queue.commits.push(Pending { revision, writes });
+            drop(queue);
+            self.ready.notify_one();
+        }
+        revision
+    }
+
+    pub(crate) fn assigned(&self) -> u64 {
+        self.lock().assigned
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    fn set_health(&self, health: Health) -> bool {
+        let mut queue = self.lock();
+        if matches!(health, Health::Failed(_)) {
+            queue.commits.clear();
+        }
+        let changed = queue.health != health;
+        queue.health = health;
+        changed
+    }
+
+    /// The next batch; `None` once it is stopped and nothing is left.
+    fn next(&self) -> Option<Vec<Pending>> {
+        let mut queue = self.lock();
+        loop {
+            if !queue.commits.is_empty() {
+                return Some(std::mem::take(&mut queue.commits));
+            }
+            if queue.stopped {
+                return None;
+            }
+            queue = self
+                .ready
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits to try again; whether it should.
+    fn wait_to_retry(&self, wait: Duration) -> bool {
+        let queue = self.lock();
+        let (queue, _) = self
+            .ready
+            .wait_timeout_while(queue, wait, |queue| !queue.stopped)
+            .unwrap_or_else(PoisonError::into_inner);
+        !queue.stopped
+    }
+}
+
+/// The journal and its thread, which ends when this is dropped, having written
+/// what it was given.
+pub(crate) struct JournalThread {
+    pub(crate) journal: Arc<Journal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl JournalThread {
+    pub(crate) fn start(
+        disk: Box<dyn Disk>,
+        loaded: Loaded,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let journal = Arc::new(Journal::default());
+        let durable = shared.lock().revision;
+        journal.lock().assigned = durable;
+        let mut writer = Writer {
+            disk,
+            database: Some(loaded.database),
+            sync_failed: loaded.sync_failed,
+            rows: loaded.rows,
+            unfolded: loaded.unfolded,
+            durable,
+            journal: Arc::clone(&journal),
+            shared,
+        };
+        let thread = std::thread::Builder::new()
+            .name("wasmjob-store".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(Self {
+            journal,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for JournalThread {
+    fn drop(&mut self) {
+        self.journal.lock().stopped = true;
+        self.journal.ready.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+/// Why a batch is not durable.
+enum WriteError {
+    /// It may be tried again.
+    Again(String),
+    /// It may not.
+    Never(String),
+}
+
+struct Writer {
+    disk: Box<dyn Disk>,
+    /// None after an error, until it is opened anew.
+    database: Option<Database>,
+    sync_failed: Arc<AtomicBool>,
+    rows: Rows,
+    unfolded: Unfolded,
+    /// The last durable revision.
+    durable: u64,
+    journal: Arc<Journal>,
+    shared: Arc<Shared>,
+}
+
+/// Says that nothing will become visible any more, also after a panic.
+struct CloseOnDrop(Arc<Journal>, Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "the store's thread panicked".to_owned();
+            self.0.set_health(Health::Failed(reason));
+        }
+        if let Some(hook) = self.1.on_visible.get() {
+            hook();
+        }
+    }
+}
+
+impl Writer {
+    fn run(&mut self) {
+        let _close = CloseOnDrop(Arc::clone(&self.journal), Arc::clone(&self.shared));
+        while let Some(batch) = self.journal.next() {
+            if !self.make_durable(batch) {
+                return;
+            }
+        }
+    }
+
+    /// Writes a batch until it is durable, and shows it; `false` if it never will be.
+    fn make_durable(&mut self, batch: Vec<Pending>) -> bool {
+        let Some(last) = batch.last().map(|commit| commit.revision) else {
+            return true;
+        };
+        let rows = match self.translate(&batch) {
+            Ok(rows) => rows,
+            Err(error) => return self.fail(error.to_string()),
+        };
+        let bytes = match journal_row(&rows) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.fail(error.to_string()),
+        };
+        let changes = rows.iter().map(|(_, changes)| changes.len()).sum();
+        let fold = self.unfolded.plan(changes);
+        let [mut wait, wait_max] = RETRY_AFTER;
+        loop {
+            match self.write(last, &bytes, &fold) {
+                Ok(()) => break,
+                Err(WriteError::Never(reason)) => return self.fail(reason),
+                Err(WriteError::Again(reason)) => {
+                    if self.journal.set_health(Health::Stalled(reason.clone())) {
+                        tracing::error!(%reason, "nothing can be written; it will be tried again");
+                        self.tell();
+                    }
+                    if !self.journal.wait_to_retry(wait) {
+                        return false;
+                    }
+                    wait = (wait * 2).min(wait_max);
+                }
+            }
+        }
+        if self.journal.set_health(Health::Writable) {
+            tracing::info!("the store can be written again");
+        }
+        self.durable = last;
+        self.disk.mark(last);
+        self.unfolded.folded(&fold);
+        for (revision, changes) in rows {
+            for change in changes {
+                self.unfolded.add(revision, change);
+            }
+        }
+        self.unfolded.add_journal(last, bytes.len());
+        self.show(batch, last);
+        true
+    }
+
+    fn translate(&mut self, batch: &[Pending]) -> Result<Vec<(u64, Vec<RowChange>)>, RowError> {
+        batch
+            .iter()
+            .map(|commit| {
+                let mut changes = Vec::with_capacity(commit.writes.len());
+                for write in &commit.writes {
+                    self.rows.translate(write, &mut changes)?;
+                }
+                Ok((commit.revision, changes))
+            })
+            .collect()
+    }
+
+    /// Makes a durable batch visible.
+    fn show(&mut self, batch: Vec<Pending>, last: u64) {
+        let mut state = self.shared.lock();
+        for commit in batch {
+            state.apply(commit.revision, commit.writes);
+        }
+        while let Some(key) = state.forget_event() {
+            // The journal need not know: what is read back is forgotten as well.
+            let key = Row::Event.key(key.uid.bits());
+            self.unfolded.add(last, RowChange { key, value: None });
+        }
+        drop(state);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.shared.committed.notify_waiters();
+        if let Some(hook) = self.shared.on_visible.get() {
+            hook();
+        }
+    }
+
+    fn fail(&self, reason: String) -> bool {
+        tracing::error!(%reason, "the store has failed: nothing will be written any more");
+        self.journal.set_health(Health::Failed(reason));
+        self.tell();
+        false
+    }
+
+    fn write(&mut self, last: u64, bytes: &[u8], fold: &Fold) -> Result<(), WriteError> {
+        let reopened = self.database.is_none();
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.reopen()?,
+        };
+        if reopened {
+            // The attempt that failed may have been written all the same.
+            let found = load::last_revision(&database).map_err(|error| self.sort(&error))?;
+            if found == last {
+                self.database = Some(database);
+                return Ok(());
+            }
+            if found != self.durable {
+                return Err(WriteError::Never(format!(
+                    "revision {} was acknowledged, and the last one on the disk is {found}",
+                    self.durable
+                )));
+            }
+        }
+        match self.commit(&database, last, bytes, fold) {
+            Ok(()) => {
+                self.database = Some(database);
+                Ok(())
+            }
+            // Dropped: it trusts itself no more.
+            Err(error) => Err(self.sort(&error)),
+        }
+    }
+
+    fn reopen(&self) -> Result<Database, WriteError> {
+        match load::open(&*self.disk, &self.sync_failed, false) {
+            Ok(Some(database)) => Ok(database),
+            Ok(None) => Err(WriteError::Never("its file is gone".to_owned())),
+            Err(error) if self.has_failed_sync() => Err(WriteError::Never(sync_failed(&error))),
+            Err(OpenError::Io { source, step }) => {
+                Err(WriteError::Again(format!("failed to {step}: {source}")))
+            }
+            Err(error) => Err(WriteError::Never(error.to_string())),
+        }
+    }
+
+    fn has_failed_sync(&self) -> bool {
+        self.sync_failed.load(Ordering::Acquire)
+    }
+
+    fn sort(&self, error: &dyn std::error::Error) -> WriteError {
+        if self.has_failed_sync() {
+            WriteError::Never(sync_failed(error))
+        } else {
+            WriteError::Again(error.to_string())
+        }
+    }
+
+    fn commit(
+        &self,
+        database: &Database,
+        last: u64,
+        bytes: &[u8],
+        fold: &Fold,
+    ) -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        {
+            let mut journal = transaction.open_table(JOURNAL)?;
+            journal.insert(last, bytes)?;
+            for key in self.unfolded.dropping(fold) {
+                journal.remove(key)?;
+            }
+            let mut objects = transaction.open_table(OBJECTS)?;
+            let mut row = Vec::new();
+            for (key, revision, value) in self.unfolded.folding(fold) {
+                match value {
+                    Some(value) => {
+                        row.clear();
+                        row.extend_from_slice(&revision.to_le_bytes());
+                        row.extend_from_slice(value);
+                        objects.insert(key.as_slice(), row.as_slice())?;
+                    }
+                    None => {
+                        objects.remove(key.as_slice())?;
+                    }
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+fn sync_failed(error: &dyn std::error::Error) -> String {
+    format!(
+        "fsync failed ({error}): what was written last may be lost; stop and start again to read what is there"
+    )
+}
+
+fn journal_row(rows: &[(u64, Vec<RowChange>)]) -> Result<Vec<u8>, RowError> {
+    let commits: Vec<CommitRow<ChangeOut<'_>>> = rows
+        .iter()
+        .map(|(revision, changes)| CommitRow {
+            revision: *revision,
+            changes: changes
+                .iter()
+                .map(|change| ChangeOut {
+                    key: change.key,
+                    value: change.value.as_deref().map(Bytes::new),
+                })
+                .collect(),
+        })
+        .collect();
+    record::to_bytes(&commits)
+}

@@ -1,0 +1,320 @@
+//! Opening the database, and reading all of it once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use foldhash::HashMap;
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableError};
+use wasmjob_api::{PodTemplate, Uid};
+
+use super::disk::Backend;
+use super::record::{self, ChangeIn, CommitRow, PodIn, Row, RowError, RowKey};
+use super::rows::{RowChange, Rows, Unfolded};
+use super::{Disk, FORMAT, JOURNAL, META, Medium, OBJECTS, OpenError};
+use crate::state::State;
+use crate::{Object, Stored};
+
+/// Pages that the database keeps in memory. It is read at opening only, after
+/// which just the upper pages of its trees are needed.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// A store that was read.
+pub(crate) struct Loaded {
+    pub(super) database: Database,
+    pub(super) rows: Rows,
+    pub(super) unfolded: Unfolded,
+    pub(super) sync_failed: Arc<AtomicBool>,
+    pub(crate) state: State,
+}
+
+/// Opens and reads the store on `disk`, and begins it where there is none.
+pub(crate) fn load(disk: &dyn Disk) -> Result<Loaded, OpenError> {
+    let sync_failed = Arc::new(AtomicBool::new(false));
+    // A damaged file may make the database panic, which is damage, too.
+    catch_unwind(AssertUnwindSafe(|| {
+        let database = match open(disk, &sync_failed, true)? {
+            Some(database) => database,
+            None => begin(disk, &sync_failed)?,
+        };
+        read(disk, database, &sync_failed)
+    }))
+    .unwrap_or_else(|_| Err(OpenError::Damaged("the database cannot be read".to_owned())))
+}
+
+/// Opens the database, if there is one; `verify` reads every page and holds it
+/// against its checksum.
+pub(super) fn open(
+    disk: &dyn Disk,
+    sync_failed: &Arc<AtomicBool>,
+    verify: bool,
+) -> Result<Option<Database>, OpenError> {
+    disk.open()?
+        .map(|medium| database(medium, sync_failed, verify))
+        .transpose()
+}
+
+fn database(
+    medium: Arc<dyn Medium>,
+    sync_failed: &Arc<AtomicBool>,
+    verify: bool,
+) -> Result<Database, OpenError> {
+    Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(verify)
+        .create_with_backend(Backend::new(medium, sync_failed))
+        .map_err(|error| match error {
+            DatabaseError::Storage(error) => storage_error(error),
+            DatabaseError::UpgradeRequired(version) => {
+                OpenError::Damaged(format!("its file has the unknown version {version}"))
+            }
+            error => OpenError::Damaged(error.to_string()),
+        })
+}
+
+/// Makes the database with its tables. It appears at once: no power cut leaves
+/// half of it.
+fn begin(disk: &dyn Disk, sync_failed: &Arc<AtomicBool>) -> Result<Database, OpenError> {
+    if let Some(marked) = disk.marked().filter(|marked| *marked > 0) {
+        return Err(missing(marked, 0));
+    }
+    let new = database(disk.create()?, sync_failed, false)?;
+    let transaction = new.begin_write().map_err(storage_error)?;
+    {
+        let mut meta = transaction.open_table(META).map_err(storage_error)?;
+        meta.insert("format", FORMAT).map_err(storage_error)?;
+        transaction.open_table(JOURNAL).map_err(storage_error)?;
+        transaction.open_table(OBJECTS).map_err(storage_error)?;
+    }
+    transaction.commit().map_err(storage_error)?;
+    drop(new);
+    disk.publish()?;
+    open(disk, sync_failed, false)?
+        .ok_or_else(|| OpenError::Damaged("the database that was made is gone".to_owned()))
+}
+
+fn missing(marked: u64, found: u64) -> OpenError {
+    OpenError::Damaged(format!(
+        "revision {marked} was acknowledged, and the last one on the disk is {found}"
+    ))
+}
+
+/// What an error of the database means for who opens it.
+fn storage_error(error: impl Into<redb::Error>) -> OpenError {
+    match error.into() {
+        redb::Error::Io(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+            OpenError::Damaged(source.to_string())
+        }
+        redb::Error::Io(source) => OpenError::Io {
+            step: "open the store".to_owned(),
+            source,
+        },
+        error => OpenError::Damaged(error.to_string()),
+    }
+}
+
+/// The rows as they are, the journal applied on the table.
+#[derive(Default)]
+struct Read {
+    rows: HashMap<RowKey, (u64, Vec<u8>)>,
+    unfolded: Unfolded,
+    revision: u64,
+}
+
+fn read(
+    disk: &dyn Disk,
+    database: Database,
+    sync_failed: &Arc<AtomicBool>,
+) -> Result<Loaded, OpenError> {
+    let found = format(&database)?;
+    if found != FORMAT {
+        return Err(OpenError::Newer {
+            found,
+            known: FORMAT,
+        });
+    }
+    let read = tables(&database)?;
+    if let Some(marked) = disk.marked().filter(|marked| *marked > read.revision) {
+        return Err(missing(marked, read.revision));
+    }
+    let mut rows = Rows::default();
+    let objects =
+        objects(&read, &mut rows).map_err(|error| OpenError::Damaged(error.to_string()))?;
+    Ok(Loaded {
+        database,
+        rows,
+        unfolded: read.unfolded,
+        sync_failed: Arc::clone(sync_failed),
+        state: State::recovered(read.revision, objects),
+    })
+}
+
+fn format(database: &Database) -> Result<u64, OpenError> {
+    let transaction = database.begin_read().map_err(storage_error)?;
+    let meta = transaction.open_table(META).map_err(storage_error)?;
+    let format = meta.get("format").map_err(storage_error)?;
+    let format = format.map(|format| format.value());
+    format.ok_or_else(|| OpenError::Damaged("its format is missing".to_owned()))
+}
+
+fn tables(database: &Database) -> Result<Read, OpenError> {
+    let damaged = |error: RowError| OpenError::Damaged(error.to_string());
+    let mut read = Read::default();
+    let transaction = database.begin_read().map_err(storage_error)?;
+    let objects = transaction.open_table(OBJECTS).map_err(storage_error)?;
+    for row in objects.iter().map_err(storage_error)? {
+        let (key, value) = row.map_err(storage_error)?;
+        let key = RowKey::try_from(key.value())
+            .map_err(|_| OpenError::Damaged("a key has a wrong length".to_owned()))?;
+        let Some((revision, bytes)) = value.value().split_first_chunk() else {
+            return Err(OpenError::Damaged("a row is too short".to_owned()));
+        };
+        let revision = u64::from_le_bytes(*revision);
+        read.revision = read.revision.max(revision);
+        read.rows.insert(key, (revision, bytes.to_vec()));
+    }
+    let journal = transaction.open_table(JOURNAL).map_err(storage_error)?;
+    for row in journal.iter().map_err(storage_error)? {
+        let (last, value) = row.map_err(storage_error)?;
+        let bytes = value.value();
+        let commits: Vec<CommitRow<ChangeIn>> = record::from_bytes(bytes).map_err(damaged)?;
+        for CommitRow { revision, changes } in commits {
+            for ChangeIn { key, value } in changes {
+                let value: Option<Vec<u8>> = value.map(serde_bytes::ByteBuf::into_vec);
+                read.unfolded.add(
+                    revision,
+                    RowChange {
+                        key,
+                        value: value.as_deref().map(Arc::from),
+                    },
+                );
+                match value {
+                    Some(value) => read.rows.insert(key, (revision, value)),
+                    None => read.rows.remove(&key),
+                };
+            }
+        }
+        read.unfolded.add_journal(last.value(), bytes.len());
+        read.revision = read.revision.max(last.value());
+    }
+    Ok(read)
+}
+
+/// The objects that the rows are, Jobs first, and events in their order.
+fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
+    let mut templates: HashMap<u64, Arc<PodTemplate>> = HashMap::default();
+    // The newest template of each Job that has pods: its pods to come share it.
+    let mut jobs = Vec::new();
+    let mut pods = Vec::new();
+    let mut events = Vec::new();
+    for (key, (revision, bytes)) in &read.rows {
+        match Row::of(key) {
+            Some((Row::Template, id)) => {
+                let number = u64::try_from(id).unwrap_or(u64::MAX);
+                templates.insert(number, Arc::new(record::template_from_bytes(bytes)?));
+            }
+            Some((Row::Job, id)) => {
+                let uid = Uid::from_random(id);
+                let missing = || {
+                    <serde_json::Error as serde::de::Error>::custom(format!(
+                        "the status of Job {uid} is missing"
+                    ))
+                };
+                let (changed, status) =
+                    read.rows.get(&Row::JobStatus.key(id)).ok_or_else(missing)?;
+                let revision = (*revision).max(*changed);
+                jobs.push((
+                    revision,
+                    record::job_from_bytes(uid, bytes, status, revision)?,
+                ));
+            }
+            Some((Row::JobStatus, _)) => {}
+            Some((Row::Pod, id)) => {
+                let row: PodIn = record::from_bytes(bytes)?;
+                pods.push((*revision, Uid::from_random(id), row));
+            }
+            Some((Row::Event, id)) => {
+                let event = record::event_from_bytes(Uid::from_random(id), bytes)?;
+                events.push((*revision, event));
+            }
+            None => {
+                let error = serde::de::Error::custom("a row of an unknown kind");
+                return Err(RowError::Object(error));
+            }
+        }
+    }
+    share_templates(&jobs, &mut templates);
+    let mut objects = Vec::with_capacity(jobs.len() + pods.len() + events.len());
+    for (revision, job) in jobs {
+        known.know_job(&job);
+        objects.push(Stored {
+            revision,
+            object: Object::Job(Arc::new(job)),
+        });
+    }
+    for (revision, uid, row) in pods {
+        let number = row.template;
+        let template = templates.get(&number).ok_or_else(|| {
+            RowError::Object(serde::de::Error::custom(format!(
+                "the template of pod {uid} is missing"
+            )))
+        })?;
+        let pod = row.into_pod(uid, Arc::clone(template));
+        known.know_pod(&pod, number);
+        objects.push(Stored {
+            revision,
+            object: Object::Pod(Arc::new(pod)),
+        });
+    }
+    events.sort_by_key(|(revision, event)| (*revision, event.time, event.uid));
+    objects.extend(events.into_iter().map(|(revision, event)| Stored {
+        revision,
+        object: Object::Event(Arc::new(event)),
+    }));
+    Ok(objects)
+}
+
+/// Lets templates that are their Job's own be the Job's own: one copy in memory,
+/// and one number for the pods that come.
+fn share_templates(
+    jobs: &[(u64, wasmjob_api::Job)],
+    templates: &mut HashMap<u64, Arc<PodTemplate>>,
+) {
+    let of_job: HashMap<Uid, &Arc<PodTemplate>> = jobs
+        .iter()
+        .map(|(_, job)| (job.uid, &job.spec.template))
+        .collect();
+    let mut shared = foldhash::HashSet::default();
+    let mut numbers: Vec<u64> = templates.keys().copied().collect();
+    // One address has one number: the newest.
+    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+    for number in numbers {
+        let Some(template) = templates.get_mut(&number) else {
+            continue;
+        };
+        let Some(owner) = template.owner.as_ref().map(|owner| owner.uid) else {
+            continue;
+        };
+        if let Some(own) = of_job.get(&owner)
+            && ***own == **template
+            && shared.insert(owner)
+        {
+            *template = Arc::clone(own);
+        }
+    }
+}
+
+/// The last revision in the journal of `database`.
+pub(super) fn last_revision(database: &Database) -> Result<u64, StorageError> {
+    let transaction = database.begin_read().map_err(|error| match error {
+        redb::TransactionError::Storage(error) => error,
+        error => StorageError::Corrupted(error.to_string()),
+    })?;
+    let journal = transaction
+        .open_table(JOURNAL)
+        .map_err(|error| match error {
+            TableError::Storage(error) => error,
+            error => StorageError::Corrupted(error.to_string()),
+        })?;
+    Ok(journal.last()?.map_or(0, |(last, _)| last.value()))
+}

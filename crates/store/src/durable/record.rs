@@ -1,0 +1,473 @@
+//! The form of rows on the disk.
+//!
+//! What is ours is written by postcard, field after field without names, so the
+//! form is the order of fields here and in `api`; a change of either is a new
+//! [`FORMAT`](super::FORMAT), and a test holds the bytes. What is Kubernetes'
+//! (metadata, specs) is JSON inside, because its types say nothing of an order.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteBuf, Bytes};
+use wasmjob_api::{Deletion, Event, Job, JobSpec, JobStatus, OwnerJob, Pod, PodTemplate, Uid};
+
+use crate::{EventRecord, Key, Kind};
+
+/// A row's key: what it is, and of which object.
+pub(super) type RowKey = [u8; 17];
+
+/// What a row is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Row {
+    /// A template of pods, by a number of the store's own.
+    Template,
+    /// What of a Job changes seldom.
+    Job,
+    /// What of a Job changes often.
+    JobStatus,
+    Pod,
+    Event,
+}
+
+impl Row {
+    const ALL: [(Self, u8); 5] = [
+        (Self::Template, b'T'),
+        (Self::Job, b'J'),
+        (Self::JobStatus, b'j'),
+        (Self::Pod, b'P'),
+        (Self::Event, b'E'),
+    ];
+
+    pub(super) fn key(self, id: u128) -> RowKey {
+        let mut key = [0; 17];
+        for (row, byte) in Self::ALL {
+            if row == self {
+                key[0] = byte;
+            }
+        }
+        key[1..].copy_from_slice(&id.to_be_bytes());
+        key
+    }
+
+    /// What stands at `key`.
+    pub(super) fn of(key: &[u8]) -> Option<(Self, u128)> {
+        let (byte, id) = key.split_first()?;
+        let id = u128::from_be_bytes(id.try_into().ok()?);
+        let (row, _) = Self::ALL.into_iter().find(|(_, known)| known == byte)?;
+        Some((row, id))
+    }
+}
+
+/// Why a row cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RowError {
+    #[error("a row cannot be read: {0}")]
+    Form(#[from] postcard::Error),
+    #[error("an object in a row cannot be read: {0}")]
+    Object(#[from] serde_json::Error),
+}
+
+pub(super) fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, RowError> {
+    Ok(postcard::to_stdvec(value)?)
+}
+
+pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RowError> {
+    Ok(postcard::from_bytes(bytes)?)
+}
+
+/// One commit in the journal. `R` is a reference or its owner, here and below.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CommitRow<O> {
+    pub(super) revision: u64,
+    pub(super) changes: Vec<O>,
+}
+
+/// One row's change: its new value, or none if it goes.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ChangeRow<B> {
+    pub(super) key: RowKey,
+    pub(super) value: Option<B>,
+}
+
+pub(super) type ChangeOut<'a> = ChangeRow<&'a Bytes>;
+pub(super) type ChangeIn = ChangeRow<ByteBuf>;
+
+#[derive(Serialize, Deserialize)]
+struct TemplateRow<O, B> {
+    owner: O,
+    base: B,
+    metadata: B,
+    spec: B,
+}
+
+pub(super) fn template_to_bytes(template: &PodTemplate) -> Result<Vec<u8>, RowError> {
+    let metadata = serde_json::to_vec(&template.metadata)?;
+    let spec = serde_json::to_vec(&template.spec)?;
+    to_bytes(&TemplateRow {
+        owner: &template.owner,
+        base: Bytes::new(template.base.as_os_str().as_bytes()),
+        metadata: Bytes::new(&metadata),
+        spec: Bytes::new(&spec),
+    })
+}
+
+pub(super) fn template_from_bytes(bytes: &[u8]) -> Result<PodTemplate, RowError> {
+    let row: TemplateRow<Option<OwnerJob>, ByteBuf> = from_bytes(bytes)?;
+    Ok(PodTemplate {
+        owner: row.owner,
+        base: path(&row.base),
+        metadata: serde_json::from_slice(&row.metadata)?,
+        spec: serde_json::from_slice(&row.spec)?,
+    })
+}
+
+fn path(bytes: &[u8]) -> Arc<Path> {
+    Arc::from(Path::new(OsStr::from_bytes(bytes)))
+}
+
+#[derive(Serialize, Deserialize)]
+struct JobRow<S, B> {
+    namespace: S,
+    name: S,
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
+    created: Timestamp,
+    generation: i64,
+    base: B,
+    metadata: B,
+    spec: B,
+}
+
+pub(super) fn job_to_bytes(job: &Job) -> Result<Vec<u8>, RowError> {
+    let metadata = serde_json::to_vec(&*job.metadata)?;
+    let spec = serde_json::to_vec(&job.spec.object)?;
+    to_bytes(&JobRow {
+        namespace: &*job.namespace,
+        name: &*job.name,
+        created: job.created,
+        generation: job.generation,
+        base: Bytes::new(job.spec.template.base.as_os_str().as_bytes()),
+        metadata: Bytes::new(&metadata),
+        spec: Bytes::new(&spec),
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct JobStatusRow<S> {
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::optional")]
+    deletion: Option<Timestamp>,
+    status: S,
+}
+
+pub(super) fn job_status_to_bytes(job: &Job) -> Result<Vec<u8>, RowError> {
+    to_bytes(&JobStatusRow {
+        deletion: job.deletion,
+        status: &job.status,
+    })
+}
+
+/// A Job of its two rows, the second of which was written at `revision`.
+pub(super) fn job_from_bytes(
+    uid: Uid,
+    job: &[u8],
+    status: &[u8],
+    revision: u64,
+) -> Result<Job, RowError> {
+    let row: JobRow<Arc<str>, ByteBuf> = from_bytes(job)?;
+    let JobStatusRow::<JobStatus> { deletion, status } = from_bytes(status)?;
+    let spec = serde_json::from_slice(&row.spec)?;
+    let spec = JobSpec::parse_in(spec, &row.name, uid, &path(&row.base));
+    Ok(Job {
+        uid,
+        namespace: row.namespace,
+        name: row.name,
+        created: row.created,
+        deletion,
+        generation: row.generation,
+        resource_version: revision,
+        metadata: Arc::new(serde_json::from_slice(&row.metadata)?),
+        spec: Arc::new(spec),
+        status,
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct PodRow<S, T> {
+    namespace: S,
+    name: S,
+    /// The number of its template.
+    pub(super) template: u64,
+    index: Option<u32>,
+    index_failure_count: Option<u32>,
+    index_ignored_failure_count: Option<u32>,
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
+    created: Timestamp,
+    deletion: Option<Deletion>,
+    tracked: bool,
+    status: T,
+}
+
+pub(super) type PodIn = PodRow<Arc<str>, wasmjob_api::PodStatus>;
+
+pub(super) fn pod_to_bytes(pod: &Pod, template: u64) -> Result<Vec<u8>, RowError> {
+    to_bytes(&PodRow {
+        namespace: &*pod.namespace,
+        name: &*pod.name,
+        template,
+        index: pod.index,
+        index_failure_count: pod.index_failure_count,
+        index_ignored_failure_count: pod.index_ignored_failure_count,
+        created: pod.created,
+        deletion: pod.deletion,
+        tracked: pod.tracked,
+        status: &pod.status,
+    })
+}
+
+impl PodIn {
+    pub(super) fn into_pod(self, uid: Uid, template: Arc<PodTemplate>) -> Pod {
+        Pod {
+            uid,
+            namespace: self.namespace,
+            name: self.name,
+            template,
+            index: self.index,
+            index_failure_count: self.index_failure_count,
+            index_ignored_failure_count: self.index_ignored_failure_count,
+            created: self.created,
+            deletion: self.deletion,
+            tracked: self.tracked,
+            status: self.status,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct EventRow<S, E> {
+    regarding: (Kind, Uid),
+    namespace: S,
+    name: S,
+    event: E,
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
+    time: Timestamp,
+    source: S,
+}
+
+pub(super) fn event_to_bytes(event: &EventRecord) -> Result<Vec<u8>, RowError> {
+    to_bytes(&EventRow {
+        regarding: (event.regarding.kind, event.regarding.uid),
+        namespace: &*event.namespace,
+        name: &*event.name,
+        event: &event.event,
+        time: event.time,
+        source: &*event.source,
+    })
+}
+
+pub(super) fn event_from_bytes(uid: Uid, bytes: &[u8]) -> Result<EventRecord, RowError> {
+    let row: EventRow<Arc<str>, Event> = from_bytes(bytes)?;
+    let (kind, regarding) = row.regarding;
+    Ok(EventRecord {
+        uid,
+        regarding: Key {
+            kind,
+            uid: regarding,
+        },
+        namespace: row.namespace,
+        name: row.name,
+        event: row.event,
+        time: row.time,
+        source: row.source.to_string().into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
+    use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use wasmjob_api::{
+        Backoff, ContainerState, ContainerStatus, Disruption, JobCondition, JobConditionType,
+        Phase, PodStatus, Terminated, Usage,
+    };
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn job() -> Job {
+        let object = batch::Job {
+            metadata: ObjectMeta {
+                name: Some("j".to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..batch::Job::default()
+        };
+        let mut job = Job::new(object, Uid::from_random(1), at(1));
+        job.deletion = Some(at(2));
+        job.status = JobStatus {
+            conditions: vec![JobCondition {
+                condition_type: JobConditionType::Failed,
+                status: true,
+                reason: "R".into(),
+                message: "M".into(),
+                last_probe: at(3),
+                last_transition: at(4),
+            }],
+            start_time: Some(at(5)),
+            completion_time: None,
+            active: 1,
+            ready: Some(2),
+            terminating: Some(3),
+            succeeded: 4,
+            failed: 5,
+            completed_indexes: wasmjob_api::IndexSet::parse("1,3-5", 9).unwrap(),
+            failed_indexes: Some(wasmjob_api::IndexSet::new()),
+            backoff: Backoff {
+                failures: 6,
+                last_failure: Some(at(7)),
+            },
+        };
+        job
+    }
+
+    fn pod() -> Pod {
+        let status = ContainerStatus {
+            state: ContainerState::Terminated(Box::new(Terminated {
+                exit_code: 137,
+                reason: "OOMKilled".into(),
+                message: "m".into(),
+                started: at(1),
+                finished: at(2),
+                usage: Usage {
+                    cpu: Duration::from_millis(3),
+                    fuel: Some(4),
+                    memory_bytes_peak: 5,
+                },
+            })),
+            last_terminated: None,
+            restarts: 6,
+            ready: true,
+            started: false,
+            image_id: Some("sha256:0".into()),
+        };
+        let waiting = ContainerStatus::default();
+        let running = ContainerStatus {
+            state: ContainerState::Running { started: at(9) },
+            ..ContainerStatus::default()
+        };
+        Pod {
+            uid: Uid::from_random(2),
+            namespace: "n".into(),
+            name: "p".into(),
+            template: Arc::clone(&job().spec.template),
+            index: Some(1),
+            index_failure_count: Some(2),
+            index_ignored_failure_count: None,
+            created: at(3),
+            deletion: Some(Deletion {
+                at: at(4),
+                grace: Duration::from_secs(30),
+            }),
+            tracked: true,
+            status: PodStatus {
+                phase: Phase::Failed,
+                scheduled: Some(at(5)),
+                started: None,
+                ready: false,
+                ready_transition: Some(at(6)),
+                reason: Some("Evicted".into()),
+                message: Some("full".into()),
+                disruption: Some(Box::new(Disruption {
+                    reason: "D".into(),
+                    message: "d".into(),
+                    at: at(7),
+                })),
+                containers: vec![status, waiting, running],
+                init_containers: Vec::new(),
+            },
+        }
+    }
+
+    fn event() -> EventRecord {
+        EventRecord {
+            uid: Uid::from_random(3),
+            regarding: Key {
+                kind: Kind::Pod,
+                uid: Uid::from_random(2),
+            },
+            namespace: "n".into(),
+            name: "p".into(),
+            event: Event::warning("R", "text"),
+            time: at(8),
+            source: "kubelet".into(),
+        }
+    }
+
+    #[test]
+    fn rows_read_back_as_they_were() {
+        let (job, pod, event) = (job(), pod(), event());
+        let (seldom, often) = (
+            job_to_bytes(&job).unwrap(),
+            job_status_to_bytes(&job).unwrap(),
+        );
+        let mut read = job_from_bytes(job.uid, &seldom, &often, 0).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{job:?}"));
+        read.status.active += 1;
+        assert_ne!(format!("{read:?}"), format!("{job:?}"));
+        let template = template_from_bytes(&template_to_bytes(&pod.template).unwrap()).unwrap();
+        assert_eq!(template, *pod.template);
+        let row: PodIn = from_bytes(&pod_to_bytes(&pod, 7).unwrap()).unwrap();
+        assert_eq!(row.template, 7);
+        let read = row.into_pod(pod.uid, Arc::clone(&pod.template));
+        assert_eq!(format!("{read:?}"), format!("{pod:?}"));
+        let read = event_from_bytes(event.uid, &event_to_bytes(&event).unwrap()).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{event:?}"));
+    }
+
+    /// When this fails, disks that were written before cannot be read: raise
+    /// `FORMAT`, and read the older one.
+    #[test]
+    fn the_form_of_rows_is_that_of_format_1() {
+        assert_eq!(super::super::FORMAT, 1);
+        let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let rows = [
+            hex(job_to_bytes(&job()).unwrap()),
+            hex(job_status_to_bytes(&job()).unwrap()),
+            hex(template_to_bytes(&pod().template).unwrap()),
+            hex(pod_to_bytes(&pod(), 7).unwrap()),
+            hex(event_to_bytes(&event()).unwrap()),
+        ];
+        insta::assert_snapshot!(rows.join("\n"), @"
+        0764656661756c74016a80a8d6b90702012e0c7b226e616d65223a226a227d0f7b2274656d706c617465223a7b7d7d
+        0180d0acf30e0102010152014d80f882ad1680a0d9e61d0180c8afa02500010102010304050201010305010006018098dc9334
+        01016a818080808080808080818002012e027b7d117b22636f6e7461696e657273223a5b5d7d
+        016e017007010101020080f882ad160180a0d9e61d1e0001030180c8afa02500000180f085da2c010745766963746564010466756c6c01014401648098dc9334030289094f4f4d4b696c6c6564016d80a8d6b90780d0acf30e00c08db7010104050006010001087368613235363a300011436f6e7461696e65724372656174696e670000000000000180e8888743000000000000
+        01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c6574
+        ");
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused() {
+        let whole = pod_to_bytes(&pod(), 7).unwrap();
+        for end in 0..whole.len() {
+            assert!(from_bytes::<PodIn>(&whole[..end]).is_err());
+        }
+        for at in 0..whole.len() {
+            for value in [0, 0x7f, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                let _ = from_bytes::<PodIn>(&bytes);
+            }
+        }
+        assert_eq!(Row::of(&Row::Pod.key(5)), Some((Row::Pod, 5)));
+        assert_eq!(Row::of(b"?"), None);
+    }
+}

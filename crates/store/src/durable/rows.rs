@@ -1,0 +1,239 @@
+//! From objects to rows, and what of them still has to be folded.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::HashMap;
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use wasmjob_api::{Job, JobSpec, Pod, PodTemplate, Uid};
+
+use super::record::{self, Row, RowError, RowKey};
+use crate::object::{Key, Kind, Object};
+use crate::state::Write;
+
+/// A row's bytes, or none if the row goes.
+pub(super) type Value = Option<Arc<[u8]>>;
+
+/// A row's new value.
+pub(super) struct RowChange {
+    pub(super) key: RowKey,
+    pub(super) value: Value,
+}
+
+/// Turns objects into rows. It remembers what the disk has of them, so that a
+/// change writes what changed: a Job's status without its spec, a pod without
+/// its template.
+#[derive(Default)]
+pub(super) struct Rows {
+    jobs: HashMap<Uid, (Arc<JobSpec>, Arc<ObjectMeta>)>,
+    /// The template of each pod.
+    pods: HashMap<Uid, u64>,
+    templates: HashMap<u64, Template>,
+    /// Numbers of templates by their address, which is theirs as long as they
+    /// stand in `templates`.
+    numbers: HashMap<usize, u64>,
+    next_template: u64,
+}
+
+struct Template {
+    template: Arc<PodTemplate>,
+    pods: usize,
+}
+
+impl Rows {
+    /// The disk has this Job.
+    pub(super) fn know_job(&mut self, job: &Job) {
+        let parts = (Arc::clone(&job.spec), Arc::clone(&job.metadata));
+        self.jobs.insert(job.uid, parts);
+    }
+
+    /// The disk has this pod, with the template of that number.
+    pub(super) fn know_pod(&mut self, pod: &Pod, template: u64) {
+        self.pods.insert(pod.uid, template);
+        self.next_template = self.next_template.max(template + 1);
+        let address = Arc::as_ptr(&pod.template).addr();
+        self.numbers.insert(address, template);
+        let known = self.templates.entry(template).or_insert_with(|| Template {
+            template: Arc::clone(&pod.template),
+            pods: 0,
+        });
+        known.pods += 1;
+    }
+
+    /// Adds what `write` changes to `out`.
+    pub(super) fn translate(
+        &mut self,
+        write: &Write,
+        out: &mut Vec<RowChange>,
+    ) -> Result<(), RowError> {
+        let mut put = |row: Row, id: u128, bytes: Vec<u8>| {
+            out.push(RowChange {
+                key: row.key(id),
+                value: Some(bytes.into()),
+            });
+        };
+        match write {
+            Write::Put(Object::Job(job)) => {
+                let id = job.uid.bits();
+                let is_known = self.jobs.get(&job.uid).is_some_and(|(spec, metadata)| {
+                    Arc::ptr_eq(spec, &job.spec) && Arc::ptr_eq(metadata, &job.metadata)
+                });
+                if !is_known {
+                    put(Row::Job, id, record::job_to_bytes(job)?);
+                    self.know_job(job);
+                }
+                put(Row::JobStatus, id, record::job_status_to_bytes(job)?);
+            }
+            Write::Put(Object::Pod(pod)) => {
+                let (number, is_new) = self.template(pod);
+                if is_new {
+                    let bytes = record::template_to_bytes(&pod.template)?;
+                    put(Row::Template, number.into(), bytes);
+                }
+                put(Row::Pod, pod.uid.bits(), record::pod_to_bytes(pod, number)?);
+            }
+            Write::Put(Object::Event(event)) => {
+                put(Row::Event, event.uid.bits(), record::event_to_bytes(event)?);
+            }
+            Write::Delete(key) => self.delete(*key, out),
+        }
+        Ok(())
+    }
+
+    /// The number of the pod's template, and whether the disk does not have it yet.
+    fn template(&mut self, pod: &Pod) -> (u64, bool) {
+        let address = Arc::as_ptr(&pod.template).addr();
+        let known = self.numbers.get(&address).copied();
+        let number = known.unwrap_or(self.next_template);
+        if self.pods.get(&pod.uid) != Some(&number) {
+            self.know_pod(pod, number);
+        }
+        (number, known.is_none())
+    }
+
+    fn delete(&mut self, key: Key, out: &mut Vec<RowChange>) {
+        let mut gone = |row: Row, id: u128| {
+            out.push(RowChange {
+                key: row.key(id),
+                value: None,
+            });
+        };
+        let id = key.uid.bits();
+        match key.kind {
+            Kind::Job => {
+                if self.jobs.remove(&key.uid).is_some() {
+                    gone(Row::Job, id);
+                    gone(Row::JobStatus, id);
+                }
+            }
+            Kind::Pod => {
+                let Some(number) = self.pods.remove(&key.uid) else {
+                    return;
+                };
+                gone(Row::Pod, id);
+                let Some(template) = self.templates.get_mut(&number) else {
+                    return;
+                };
+                template.pods -= 1;
+                if template.pods == 0 {
+                    let address = Arc::as_ptr(&template.template).addr();
+                    self.numbers.remove(&address);
+                    self.templates.remove(&number);
+                    gone(Row::Template, number.into());
+                }
+            }
+            Kind::Event => gone(Row::Event, id),
+        }
+    }
+}
+
+/// The journal's rows may take so many bytes before they are folded.
+const JOURNAL_BYTES_MAX: usize = 4 << 20;
+/// Objects that one batch folds at least, when there is something to fold.
+const FOLD_MIN: usize = 256;
+
+/// What the journal has and the table of objects has not.
+#[derive(Default)]
+pub(super) struct Unfolded {
+    /// The newest value of each row, and its revision.
+    rows: HashMap<RowKey, (u64, Value)>,
+    /// The rows by the revision that first changed them since they were folded.
+    order: VecDeque<(u64, RowKey)>,
+    /// The journal's rows: last revision and size.
+    journal: VecDeque<(u64, usize)>,
+    journal_bytes: usize,
+}
+
+/// What one batch folds.
+#[derive(Default)]
+pub(super) struct Fold {
+    /// How many of the order are folded.
+    rows: usize,
+    /// How many rows of the journal go.
+    journal: usize,
+}
+
+impl Unfolded {
+    /// A row was changed by the commit `revision`.
+    pub(super) fn add(&mut self, revision: u64, change: RowChange) {
+        let new = (revision, change.value);
+        if self.rows.insert(change.key, new).is_none() {
+            self.order.push_back((revision, change.key));
+        }
+    }
+
+    /// The journal has a row more.
+    pub(super) fn add_journal(&mut self, last_revision: u64, bytes: usize) {
+        self.journal.push_back((last_revision, bytes));
+        self.journal_bytes += bytes;
+    }
+
+    /// What a batch of `changes` changes should fold.
+    pub(super) fn plan(&self, changes: usize) -> Fold {
+        if self.journal_bytes <= JOURNAL_BYTES_MAX {
+            return Fold::default();
+        }
+        let rows = FOLD_MIN
+            .max(changes.saturating_mul(4))
+            .min(self.order.len());
+        let first_left = self.order.get(rows).map_or(u64::MAX, |(at, _)| *at);
+        // The last row stays always: its key is the store's revision.
+        let journal = self
+            .journal
+            .iter()
+            .take(self.journal.len().saturating_sub(1))
+            .take_while(|(last, _)| *last < first_left)
+            .count();
+        Fold { rows, journal }
+    }
+
+    /// The rows to be folded: key, revision, value.
+    pub(super) fn folding(
+        &self,
+        fold: &Fold,
+    ) -> impl Iterator<Item = (&RowKey, u64, Option<&Arc<[u8]>>)> {
+        let keys = self.order.iter().take(fold.rows);
+        keys.filter_map(|(_, key)| {
+            let (revision, value) = self.rows.get(key)?;
+            Some((key, *revision, value.as_ref()))
+        })
+    }
+
+    /// The keys of the journal's rows that go.
+    pub(super) fn dropping(&self, fold: &Fold) -> impl Iterator<Item = u64> {
+        self.journal
+            .iter()
+            .take(fold.journal)
+            .map(|(last, _)| *last)
+    }
+
+    /// The fold is durable.
+    pub(super) fn folded(&mut self, fold: &Fold) {
+        for (_, key) in self.order.drain(..fold.rows) {
+            self.rows.remove(&key);
+        }
+        for (_, bytes) in self.journal.drain(..fold.journal) {
+            self.journal_bytes -= bytes;
+        }
+    }
+}

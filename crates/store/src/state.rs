@@ -1,0 +1,146 @@
+//! The objects in memory, and the changes that watchers may ask for.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use foldhash::HashMap;
+use tokio::sync::Notify;
+
+use crate::{Change, Key, Kind, Object, Stored};
+
+/// Changes that are kept for watchers that come back. A pod's life is about six.
+pub(crate) const HISTORY_CHANGES: usize = 100_000;
+
+/// Events that are kept, oldest dropped first: they are hints for people, and
+/// Kubernetes drops its own after an hour.
+const EVENTS_KEPT: usize = 20_000;
+
+#[derive(Debug)]
+pub(crate) enum Write {
+    Put(Object),
+    Delete(Key),
+}
+
+/// What all handles of a store share, and its journal's thread.
+#[derive(Default)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Told of every commit, and when there will be none any more.
+    pub(crate) committed: Notify,
+    closed: AtomicBool,
+    /// Called after commits have become visible on their own, not within `commit`.
+    pub(crate) on_visible: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs between two writes of a commit.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.committed.notify_waiters();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) revision: u64,
+    jobs: HashMap<Key, Stored>,
+    pods: HashMap<Key, Stored>,
+    events: HashMap<Key, Stored>,
+    events_by_age: VecDeque<Key>,
+    /// Changes with their revision, oldest first.
+    pub(crate) history: VecDeque<(u64, Change)>,
+    /// The last revision whose changes are no longer all in `history`.
+    pub(crate) forgotten: u64,
+}
+
+impl State {
+    /// The objects as they were read from a disk. Events come in their order.
+    pub(crate) fn recovered(revision: u64, objects: impl IntoIterator<Item = Stored>) -> Self {
+        let mut state = Self {
+            revision,
+            forgotten: revision,
+            ..Self::default()
+        };
+        for stored in objects {
+            let key = stored.object.key();
+            if key.kind == Kind::Event {
+                state.events_by_age.push_back(key);
+            }
+            state.table(key.kind).insert(key, stored);
+        }
+        state
+    }
+
+    pub(crate) fn table(&mut self, kind: Kind) -> &mut HashMap<Key, Stored> {
+        match kind {
+            Kind::Job => &mut self.jobs,
+            Kind::Pod => &mut self.pods,
+            Kind::Event => &mut self.events,
+        }
+    }
+
+    /// Makes a commit visible.
+    pub(crate) fn apply(&mut self, revision: u64, writes: Vec<Write>) {
+        self.revision = revision;
+        for write in writes {
+            self.apply_write(write, revision);
+        }
+        while self.history.len() > HISTORY_CHANGES {
+            if let Some((revision, _)) = self.history.pop_front() {
+                self.forgotten = revision;
+            }
+        }
+    }
+
+    fn apply_write(&mut self, write: Write, revision: u64) {
+        let change = match write {
+            Write::Put(object) => {
+                let key = object.key();
+                let stored = Stored {
+                    revision,
+                    object: object.clone(),
+                };
+                let before = self.table(key.kind).insert(key, stored);
+                if key.kind == Kind::Event && before.is_none() {
+                    self.events_by_age.push_back(key);
+                }
+                if before.is_some() {
+                    Change::Modified(object)
+                } else {
+                    Change::Added(object)
+                }
+            }
+            Write::Delete(key) => match self.table(key.kind).remove(&key) {
+                Some(stored) => Change::Deleted(stored.object),
+                None => return,
+            },
+        };
+        self.history.push_back((revision, change));
+    }
+
+    /// Drops the oldest event, if there are more than are kept. No watcher is told.
+    pub(crate) fn forget_event(&mut self) -> Option<Key> {
+        if self.events_by_age.len() <= EVENTS_KEPT {
+            return None;
+        }
+        let key = self.events_by_age.pop_front()?;
+        self.events.remove(&key);
+        Some(key)
+    }
+}

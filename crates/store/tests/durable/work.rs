@@ -1,0 +1,228 @@
+//! What is written in these tests: random commits of Jobs, pods and events, and
+//! what a store must hold after each of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
+use wasmjob_api::k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use wasmjob_api::{
+    ContainerState, ContainerStatus, Event, Job, Phase, Pod, PodStatus, Terminated, Uid, Usage,
+};
+use wasmjob_store::{EventRecord, Health, Key, Kind, Object, Store, Transaction};
+
+/// Makes commits that depend on nothing but the seed.
+pub(crate) struct Work {
+    random: StdRng,
+    next: u128,
+    jobs: Vec<Arc<Job>>,
+    pods: Vec<Arc<Pod>>,
+    events: Vec<Key>,
+    /// A store in memory that has taken the same commits.
+    pub(crate) model: Store,
+}
+
+impl Work {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            next: 1,
+            jobs: Vec::new(),
+            pods: Vec::new(),
+            events: Vec::new(),
+            model: Store::new(),
+        }
+    }
+
+    /// The next commit.
+    pub(crate) fn transaction(&mut self) -> Transaction {
+        let revision = self.model.last_revision() + 1;
+        let mut objects = Vec::new();
+        let mut deleted = Vec::new();
+        for _ in 0..self.random.random_range(1..=5) {
+            match self.random.random_range(0..10) {
+                0 => objects.push(self.new_job(revision)),
+                1 | 2 if !self.jobs.is_empty() => objects.push(self.change_job(revision)),
+                3 | 4 if !self.jobs.is_empty() => objects.push(self.new_pod()),
+                5 | 6 if !self.pods.is_empty() => objects.push(self.change_pod()),
+                7 if !self.pods.is_empty() => {
+                    let at = self.random.random_range(0..self.pods.len());
+                    deleted.push(Object::Pod(self.pods.swap_remove(at)).key());
+                }
+                8 if self.jobs.len() > 3 => {
+                    let at = self.random.random_range(0..self.jobs.len());
+                    deleted.push(Object::Job(self.jobs.swap_remove(at)).key());
+                }
+                9 if self.events.len() > 5 => deleted.push(self.events.swap_remove(0)),
+                _ => objects.push(self.new_event()),
+            }
+        }
+        let build = || {
+            let mut transaction = Transaction::default();
+            objects
+                .iter()
+                .cloned()
+                .for_each(|object| transaction.put(object));
+            deleted.iter().for_each(|key| transaction.delete(*key));
+            transaction
+        };
+        self.model.commit(build());
+        build()
+    }
+
+    fn uid(&mut self) -> Uid {
+        self.next += 1;
+        Uid::from_random(self.next << 70)
+    }
+
+    fn now(&mut self) -> Timestamp {
+        Timestamp::from_nanosecond(self.random.random_range(0..1 << 60)).unwrap()
+    }
+
+    fn new_job(&mut self, revision: u64) -> Object {
+        let uid = self.uid();
+        let now = self.now();
+        // Some do not fit a page.
+        let filler = "x".repeat(self.random.random_range(0..3) * 3_000);
+        let object = batch::Job {
+            metadata: ObjectMeta {
+                name: Some(format!("job-{}", self.next)),
+                namespace: Some("default".to_owned()),
+                annotations: Some([("filler".to_owned(), filler)].into()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(batch::JobSpec {
+                template: PodTemplateSpec {
+                    metadata: None,
+                    spec: Some(PodSpec {
+                        containers: vec![Container {
+                            name: "main".to_owned(),
+                            image: Some("./a.wasm".to_owned()),
+                            ..Container::default()
+                        }],
+                        ..PodSpec::default()
+                    }),
+                },
+                ..batch::JobSpec::default()
+            }),
+            status: None,
+        };
+        let base = Arc::from(std::path::Path::new("/srv/manifests"));
+        let mut job = Job::new_in(object, uid, now, &base);
+        job.resource_version = revision;
+        let job = Arc::new(job);
+        self.jobs.push(Arc::clone(&job));
+        Object::Job(job)
+    }
+
+    fn change_job(&mut self, revision: u64) -> Object {
+        let at = self.random.random_range(0..self.jobs.len());
+        let mut job = (*self.jobs[at]).clone();
+        job.resource_version = revision;
+        job.status.start_time = Some(self.now());
+        job.status.succeeded += 1;
+        job.status
+            .completed_indexes
+            .insert(self.random.random_range(0..1000));
+        self.jobs[at] = Arc::new(job);
+        Object::Job(Arc::clone(&self.jobs[at]))
+    }
+
+    fn new_pod(&mut self) -> Object {
+        let uid = self.uid();
+        let now = self.now();
+        let job = &self.jobs[self.random.random_range(0..self.jobs.len())];
+        let pod = Arc::new(Pod {
+            uid,
+            namespace: Arc::clone(&job.namespace),
+            name: format!("{}-{}", job.name, self.next).into(),
+            template: Arc::clone(&job.spec.template),
+            index: Some(3),
+            index_failure_count: None,
+            index_ignored_failure_count: None,
+            created: now,
+            deletion: None,
+            tracked: true,
+            status: PodStatus::default(),
+        });
+        self.pods.push(Arc::clone(&pod));
+        Object::Pod(pod)
+    }
+
+    fn change_pod(&mut self) -> Object {
+        let at = self.random.random_range(0..self.pods.len());
+        let now = self.now();
+        let mut pod = (*self.pods[at]).clone();
+        pod.status.phase = Phase::Succeeded;
+        pod.status.message = Some("done".into());
+        pod.status.containers = vec![ContainerStatus {
+            state: ContainerState::Terminated(Box::new(Terminated {
+                exit_code: self.random.random(),
+                reason: "Completed".into(),
+                message: "".into(),
+                started: now,
+                finished: now,
+                usage: Usage {
+                    cpu: Duration::from_nanos(self.random.random_range(0..1 << 40)),
+                    fuel: Some(self.random.random()),
+                    memory_bytes_peak: 1 << 20,
+                },
+            })),
+            ..ContainerStatus::default()
+        }];
+        self.pods[at] = Arc::new(pod);
+        Object::Pod(Arc::clone(&self.pods[at]))
+    }
+
+    fn new_event(&mut self) -> Object {
+        let event = EventRecord {
+            uid: self.uid(),
+            regarding: Key {
+                kind: Kind::Pod,
+                uid: Uid::from_random(7),
+            },
+            namespace: "default".into(),
+            name: "x".into(),
+            event: Event::warning("Test", format!("event {}", self.next)),
+            time: self.now(),
+            source: "test".into(),
+        };
+        let object = Object::Event(Arc::new(event));
+        self.events.push(object.key());
+        object
+    }
+}
+
+/// All that a store shows, as text.
+pub(crate) fn dump(store: &Store) -> Vec<String> {
+    let kinds = [Kind::Job, Kind::Pod, Kind::Event];
+    let mut all: Vec<String> = kinds
+        .into_iter()
+        .flat_map(|kind| store.list(kind, |_| true).1)
+        .map(|stored| format!("{} {:?}", stored.revision, stored.object))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// Waits until `revision` is visible, or the store has failed.
+#[expect(clippy::disallowed_methods, reason = "a test that hangs should say so")]
+pub(crate) fn wait_for(store: &Store, revision: u64) -> Result<(), String> {
+    let begun = Instant::now();
+    while store.revision() < revision {
+        if let Health::Failed(reason) = store.health() {
+            return Err(reason);
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            store.health()
+        );
+        std::thread::yield_now();
+    }
+    Ok(())
+}

@@ -66,6 +66,8 @@ pub enum Urgency {
 pub struct Update {
     /// The pod.
     pub uid: Uid,
+    /// The Job that controls it, if one does.
+    pub owner: Option<Uid>,
     /// Its status now.
     pub status: PodStatus,
     /// What happened, in order.
@@ -277,6 +279,7 @@ impl Node {
                 let events = std::mem::take(&mut run.events);
                 updates.push(Update {
                     uid,
+                    owner: run.owner(),
                     status: run.status.clone(),
                     events,
                 });
@@ -604,6 +607,7 @@ impl Node {
         self.logs.pod_ended(uid);
         self.ended.push(Update {
             uid,
+            owner: run.owner(),
             status: std::mem::take(&mut run.status),
             events: std::mem::take(&mut run.events),
         });

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use wasmjob_api::{
-    ContainerState, ContainerStatus, Event, Phase, Pod, PodStatus, Terminated, Usage,
+    ContainerState, ContainerStatus, Event, Phase, Pod, PodStatus, Terminated, Uid, Usage,
 };
 use wasmjob_sandbox::{Exit, KillReason, Outcome, RunHandle};
 
@@ -144,6 +144,11 @@ impl PodRun {
             pod,
             prepared,
         }
+    }
+
+    /// The Job that controls it.
+    pub(crate) fn owner(&self) -> Option<Uid> {
+        self.pod.template.owner.as_ref().map(|owner| owner.uid)
     }
 
     pub(crate) fn spec(&self, slot: Slot) -> &ContainerSpec {

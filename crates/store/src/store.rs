@@ -149,8 +149,12 @@ impl Store {
         let _ = self.0.shared.on_visible.set(Box::new(hook));
     }
 
-    /// Says that nothing will be committed any more; who waits for a change is woken.
+    /// Ends the commits: what was committed becomes durable, the disk is given
+    /// back, and who waits for a change is woken. What is visible can still be read.
     pub fn close(&self) {
+        if let Some(durable) = &self.0.durable {
+            durable.stop();
+        }
         self.0.shared.close();
     }
 

@@ -4,16 +4,17 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
 use wasmjob_node::{
-    Clock, HostPathPolicy, LogLimits, Node, NodeConfig, NodeParts, Resources, Urgency,
+    Clock, HostPathPolicy, LogLimits, Node, NodeConfig, NodeParts, Resources, SystemClock, Urgency,
 };
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
-use wasmjob_store::Store;
+use wasmjob_store::{Directory, Store};
 
 use crate::clock::SteadyClock;
 use crate::core::{Core, Mailbox};
-use crate::host::Threads;
+use crate::host::{Threads, block_on};
 use crate::random::Random;
 use crate::{BuildError, Host};
 
@@ -30,6 +31,8 @@ pub struct HostBuilder {
     logs: LogLimits,
     seed: Option<u64>,
     node_name: String,
+    data_dir: Option<PathBuf>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Default for HostBuilder {
@@ -46,6 +49,8 @@ impl Default for HostBuilder {
             logs: LogLimits::default(),
             seed: None,
             node_name: "wasmjob".to_owned(),
+            data_dir: None,
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -171,13 +176,34 @@ impl HostBuilder {
         self
     }
 
+    /// Keeps all objects in `dir`, from one process to the next; without this
+    /// they are in memory. The directory is made if it is not there, and is this
+    /// host's alone.
+    #[must_use]
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(dir.into());
+        self
+    }
+
+    /// Sets where the time comes from; by default, from the system.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Starts the host.
     ///
     /// # Errors
     ///
-    /// When the system refuses threads, address space or the scratch directory.
+    /// When the system refuses threads, address space or the scratch directory,
+    /// or the store in the data directory cannot be opened.
     pub fn build(self) -> Result<Host, BuildError> {
         let random = Random::new(self.seed);
+        let store = match &self.data_dir {
+            Some(dir) => Store::open(Directory::lock(dir)?)?,
+            None => Store::new(),
+        };
         let scratch = Scratch::make(self.scratch)?;
         let mut engine = self.engine.limits(self.limits.clone());
         if let Some(threads) = self.threads {
@@ -185,7 +211,7 @@ impl HostBuilder {
         }
         let engine = engine.build()?;
         let images = Arc::new(self.images.build(engine.clone()));
-        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
+        let clock = Arc::new(SteadyClock::start(self.clock));
         let mailbox = Arc::new(Mailbox::default());
         let mut capacity = self
             .capacity
@@ -208,19 +234,24 @@ impl HostBuilder {
         let parts = NodeParts {
             engine,
             images: Arc::clone(&images),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             wake: Arc::new(move |urgency| match urgency {
                 Urgency::Now => waker.wake(),
                 Urgency::NextTick => waker.wake_at_tick(),
             }),
         };
         let node = Node::new(config, parts).map_err(BuildError::Thread)?;
-        let (store, logs) = (Store::new(), node.logs().clone());
+        let logs = node.logs().clone();
+        let seen = Arc::clone(&mailbox);
+        store.on_visible(move || seen.wake());
         let core = Core::new(store.clone(), node, clock, random, Arc::clone(&mailbox));
+        let (ready, answer) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("wasmjob-host".to_owned())
-            .spawn(move || core.run())
+            .spawn(move || core.run(ready))
             .map_err(BuildError::Thread)?;
+        // Dropped only with the thread, whose end everything else tells as well.
+        let _ = block_on(answer);
         Ok(Host::new(
             Threads {
                 mailbox,

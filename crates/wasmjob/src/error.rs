@@ -16,6 +16,9 @@ pub enum BuildError {
         /// Why.
         source: std::io::Error,
     },
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] wasmjob_store::OpenError),
     /// A thread could not be started.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
@@ -40,6 +43,9 @@ pub enum ApplyError {
         /// Its name.
         name: String,
     },
+    /// Nothing can be written at the moment.
+    #[error("nothing can be stored at the moment: {0}; nothing was changed")]
+    Unavailable(String),
     /// A kind that needs something else.
     #[error("{0}")]
     Unsupported(String),
@@ -54,6 +60,9 @@ pub enum EditError {
     /// The Job would not be valid, or something immutable would change.
     #[error("{0}")]
     Invalid(String),
+    /// Nothing can be written at the moment.
+    #[error("nothing can be stored at the moment: {0}; nothing was changed")]
+    Unavailable(String),
     /// There is no such Job (any more).
     #[error("the Job is gone")]
     NotFound,

@@ -6,9 +6,10 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 use wasmjob_api::manifest::{self, Manifest, Source};
+use wasmjob_api::{Job, Uid};
 use wasmjob_image::{ImageError, Images};
 use wasmjob_node::{LogFeed, Logs};
-use wasmjob_store::{Kind, Store, Watch};
+use wasmjob_store::{Health, Kind, Store, Watch};
 
 use crate::builder::Scratch;
 use crate::core::{Applied, Command, Mailbox, New};
@@ -124,28 +125,45 @@ impl Host {
             name,
         } in applied
         {
-            let (mailbox, store) = (Arc::clone(&self.threads.mailbox), self.store.clone());
-            let logs = self.logs.clone();
             match key.kind {
-                Kind::Job => {
-                    taken.jobs.push(JobHandle {
-                        uid: key.uid,
-                        namespace,
-                        name,
-                        mailbox,
-                        store,
-                        logs,
-                    });
-                }
+                Kind::Job => taken.jobs.push(self.handle(key.uid, namespace, name)),
                 _ => taken.pods.push(PodHandle {
                     uid: key.uid,
                     namespace,
                     name,
-                    mailbox,
+                    mailbox: Arc::clone(&self.threads.mailbox),
                 }),
             }
         }
         Ok(taken)
+    }
+
+    fn handle(&self, uid: Uid, namespace: Arc<str>, name: Arc<str>) -> JobHandle {
+        JobHandle {
+            uid,
+            namespace,
+            name,
+            mailbox: Arc::clone(&self.threads.mailbox),
+            store: self.store.clone(),
+            logs: self.logs.clone(),
+        }
+    }
+
+    /// The Job of that name, which may have been taken on by a process before.
+    #[must_use]
+    pub fn job(&self, namespace: &str, name: &str) -> Option<JobHandle> {
+        let is_it = |job: &Job| &*job.namespace == namespace && &*job.name == name;
+        let (_, found) = self.store.list(Kind::Job, |object| {
+            object.as_job().is_some_and(|job| is_it(job))
+        });
+        let job = found.first()?.object.as_job()?;
+        Some(self.handle(job.uid, Arc::clone(&job.namespace), Arc::clone(&job.name)))
+    }
+
+    /// Whether what is done can be kept; see [`Health`]. In memory it always can.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.store.health()
     }
 
     /// Finds the module that an image's name stands for, as running it would,
@@ -195,7 +213,7 @@ impl Host {
 
     /// The logs of a pod, as far as they are kept: one for each run of a container.
     #[must_use]
-    pub fn logs(&self, pod: wasmjob_api::Uid) -> Vec<Arc<LogBuffer>> {
+    pub fn logs(&self, pod: Uid) -> Vec<Arc<LogBuffer>> {
         self.logs.of(pod)
     }
 }

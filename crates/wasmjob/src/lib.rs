@@ -49,8 +49,10 @@ pub use result::{ContainerResult, JobResult, PodResult};
 pub use wasmjob_api as api;
 pub use wasmjob_api::k8s_openapi;
 pub use wasmjob_image::{Alias, Compiler, WorkerLimits, serve_compile};
-pub use wasmjob_node::{LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, Resources};
+pub use wasmjob_node::{Clock, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, Resources};
 pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, Limits, LinkError, Stream,
 };
-pub use wasmjob_store::{Change, EventRecord, Expired, Key, Kind, Object, Store, Stored, Watch};
+pub use wasmjob_store::{
+    Change, EventRecord, Expired, Health, Key, Kind, Object, OpenError, Store, Stored, Watch,
+};

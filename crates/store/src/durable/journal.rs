@@ -111,11 +111,11 @@ impl Journal {
     }
 }
 
-/// The journal and its thread, which ends when this is dropped, having written
-/// what it was given.
+/// The journal and its thread, which ends when this is stopped or dropped,
+/// having written what it was given.
 pub(crate) struct JournalThread {
     pub(crate) journal: Arc<Journal>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl JournalThread {
@@ -142,20 +142,32 @@ impl JournalThread {
             .spawn(move || writer.run())?;
         Ok(Self {
             journal,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
+    }
+}
+
+impl JournalThread {
+    /// Writes what is left, and gives the disk back.
+    pub(crate) fn stop(&self) {
+        self.journal.lock().stopped = true;
+        self.journal.ready.notify_all();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's thread panicked");
+        }
     }
 }
 
 impl Drop for JournalThread {
     fn drop(&mut self) {
-        self.journal.lock().stopped = true;
-        self.journal.ready.notify_all();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's thread panicked");
-        }
+        self.stop();
     }
 }
 

@@ -1,0 +1,106 @@
+//! How callers reach the host's thread.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
+
+use tokio::sync::oneshot;
+use wasmjob_api::Uid;
+use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
+use wasmjob_store::{Key, Store};
+
+use crate::{ApplyError, EditError, JobResult, PodResult};
+
+/// What callers ask of the host's thread.
+pub(crate) enum Command {
+    Apply(Vec<New>, oneshot::Sender<Result<Vec<Applied>, ApplyError>>),
+    WaitJob(Uid, oneshot::Sender<JobResult>),
+    WaitPod(Uid, oneshot::Sender<PodResult>),
+    Edit(Uid, EditFn, oneshot::Sender<Result<(), EditError>>),
+    Delete(Key),
+    Stop,
+}
+
+/// Changes a spec.
+pub(crate) type EditFn = Box<dyn FnOnce(&mut batch::JobSpec) + Send>;
+
+/// An object to take on: defaulted and valid, but for what creation adds.
+pub(crate) enum New {
+    Job(Box<batch::Job>, Arc<Path>),
+    Pod(Box<core::Pod>, Arc<Path>),
+}
+
+/// An object that was taken on.
+pub(crate) struct Applied {
+    pub(crate) key: Key,
+    pub(crate) namespace: Arc<str>,
+    pub(crate) name: Arc<str>,
+}
+
+/// Where commands arrive, and how the thread is woken.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    commands: Mutex<Vec<Command>>,
+    pub(super) thread: OnceLock<Thread>,
+    pub(super) woken: AtomicBool,
+    /// To be woken with the engine's next tick.
+    at_tick: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Mailbox {
+    pub(crate) fn send(&self, command: Command) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked under the lock, so that no command comes after the last look.
+        if self.stopped.load(Ordering::Acquire) {
+            // Dropping the command drops its reply, which its caller sees.
+            return;
+        }
+        commands.push(command);
+        drop(commands);
+        self.wake();
+    }
+
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Wakes the thread with the engine's next tick.
+    pub(crate) fn wake_at_tick(&self) {
+        self.at_tick.store(true, Ordering::Release);
+    }
+
+    /// The engine ticks.
+    pub(crate) fn tick(&self) {
+        if self.at_tick.load(Ordering::Relaxed) && self.at_tick.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<Command> {
+        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Tells everybody that the host's thread is gone.
+pub(super) struct CloseOnDrop(pub(super) Arc<Mailbox>, pub(super) Store);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        let mut commands = self
+            .0
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.0.stopped.store(true, Ordering::Release);
+        let left = std::mem::take(&mut *commands);
+        drop(commands);
+        drop(left);
+        self.1.close();
+    }
+}

@@ -1,0 +1,147 @@
+//! What a restart means: for pods, that their node was rebooted.
+//!
+//! Jobs go on where their rows say. A pod that had not ended has now failed, for
+//! a cause outside of it, because nobody can tell how far its guest had come; the
+//! Job counts and replaces it by its usual rules. No guest ever runs twice under
+//! one pod's name.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use wasmjob_api::{
+    ContainerState, ContainerStatus, Disruption, Event, Phase, Pod, PodStatus, Terminated, Usage,
+};
+use wasmjob_node::Clock as _;
+use wasmjob_store::{Key, Kind};
+
+use super::Core;
+use super::turn::Turn;
+use crate::job::JobEntry;
+
+const REASON: &str = "NodeRestart";
+const MESSAGE: &str = "The node was restarted before the pod ended";
+
+impl Core {
+    /// Takes over what the store holds.
+    pub(super) fn recover(&mut self, ready: oneshot::Sender<()>) {
+        let jobs = self.store.list(Kind::Job, |_| true).1;
+        for job in jobs.iter().filter_map(|stored| stored.object.as_job()) {
+            let key = (Arc::clone(&job.namespace), Arc::clone(&job.name));
+            self.job_names.insert(key, job.uid);
+            let mut entry = JobEntry::new(Arc::clone(job));
+            entry.foreground = job.deletion.is_some();
+            self.jobs.insert(job.uid, entry);
+            self.mark(job.uid);
+        }
+        let mut turn = Turn::default();
+        let pods = self.store.list(Kind::Pod, |_| true).1;
+        let live = pods
+            .iter()
+            .filter_map(|stored| stored.object.as_pod())
+            .filter(|pod| !pod.status.phase.is_terminal())
+            .count();
+        for pod in pods.iter().filter_map(|stored| stored.object.as_pod()) {
+            self.recover_pod(&mut turn, pod);
+        }
+        if !jobs.is_empty() || !pods.is_empty() {
+            tracing::info!(
+                jobs = jobs.len(),
+                pods = pods.len(),
+                failed = live,
+                revision = self.store.revision(),
+                "took over what the store holds"
+            );
+        }
+        turn.effects.answers.push(Box::new(move || {
+            let _ = ready.send(());
+        }));
+        self.act(turn);
+    }
+
+    fn recover_pod(&mut self, turn: &mut Turn, pod: &Arc<Pod>) {
+        let names = (Arc::clone(&pod.namespace), Arc::clone(&pod.name));
+        self.pod_names.insert(names);
+        let mut pod = Arc::clone(pod);
+        if !pod.status.phase.is_terminal() {
+            let now = self.clock.wall();
+            pod = Arc::new(Pod {
+                status: ended(&pod.status, now),
+                ..(*pod).clone()
+            });
+            turn.put_pod(&pod);
+            let key = Key {
+                kind: Kind::Pod,
+                uid: pod.uid,
+            };
+            let event = Event::warning(REASON, MESSAGE);
+            self.event(turn, key, &pod.namespace, &pod.name, event, "kubelet");
+        }
+        let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
+        match owner.and_then(|owner| self.jobs.get_mut(&owner)) {
+            Some(entry) => {
+                if pod.deletion.is_some() {
+                    entry.deleting.insert(pod.uid);
+                }
+                entry.pods.insert(pod);
+            }
+            // Nobody waits for it any more.
+            None if pod.deletion.is_some() => self.pod_gone(turn, &pod),
+            None => {
+                self.loose.insert(pod.uid, pod);
+            }
+        }
+    }
+
+    /// Whether a pod that was to be started still is.
+    pub(super) fn is_wanted(&self, pod: &Pod) -> bool {
+        let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
+        let row = match owner.and_then(|owner| self.jobs.get(&owner)) {
+            Some(entry) => entry.pods.get(pod.uid),
+            None => self.loose.get(&pod.uid),
+        };
+        row.is_some_and(|row| row.deletion.is_none() && !row.status.phase.is_terminal())
+    }
+}
+
+/// The status of a pod that nobody runs any more.
+fn ended(status: &PodStatus, now: Timestamp) -> PodStatus {
+    let mut status = status.clone();
+    status.phase = Phase::Failed;
+    status.reason = Some(REASON.into());
+    status.message = Some(Arc::from(MESSAGE));
+    if status.ready {
+        status.ready = false;
+        status.ready_transition = Some(now);
+    }
+    status.disruption = Some(Box::new(Disruption {
+        reason: "TerminationByKubelet".into(),
+        message: MESSAGE.into(),
+        at: now,
+    }));
+    let containers = status
+        .init_containers
+        .iter_mut()
+        .chain(&mut status.containers);
+    containers.for_each(|container| end_container(container, now));
+    status
+}
+
+/// As the kubelet says of a container that it cannot find any more.
+fn end_container(container: &mut ContainerStatus, now: Timestamp) {
+    container.ready = false;
+    container.started = false;
+    let started = match &container.state {
+        ContainerState::Terminated(_) => return,
+        ContainerState::Running { started } => *started,
+        ContainerState::Waiting { .. } => now,
+    };
+    container.state = ContainerState::Terminated(Box::new(Terminated {
+        exit_code: 137,
+        reason: "ContainerStatusUnknown".into(),
+        message: "The container could not be located when the pod was terminated".into(),
+        started,
+        finished: now,
+        usage: Usage::default(),
+    }));
+}

@@ -1,0 +1,91 @@
+//! One turn's changes, and what follows from them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::HashMap;
+use tokio::sync::oneshot;
+use wasmjob_api::{Pod, Uid};
+use wasmjob_store::{Key, Kind, Object, Transaction};
+
+/// One turn's changes, and what is to be done about them.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) transaction: Transaction,
+    /// Pods to be put, in the order in which they were first touched; a pod that
+    /// changes more than once in a turn is put once.
+    pods: Vec<Arc<Pod>>,
+    pod_places: HashMap<Uid, usize>,
+    /// Pods whose rows go; after all that is put.
+    pub(super) gone: Vec<Uid>,
+    /// Pods to be ended. That waits for no disk.
+    pub(super) stop: Vec<(Uid, Duration)>,
+    pub(super) effects: Effects,
+}
+
+/// What happens once a turn's changes are visible: until then a crash undoes them.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) start: Vec<Arc<Pod>>,
+    /// Jobs whose waiters are to be told.
+    pub(super) finished: Vec<Uid>,
+    /// Pods whose waiters are to be told.
+    pub(super) ended: Vec<Arc<Pod>>,
+    /// What callers are told.
+    pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Effects {
+    pub(super) fn is_empty(&self) -> bool {
+        self.start.is_empty()
+            && self.finished.is_empty()
+            && self.ended.is_empty()
+            && self.answers.is_empty()
+    }
+
+    /// Answers once all of it is visible; a refusal changed nothing, and is
+    /// answered at once. Whoever asked may have gone.
+    pub(super) fn answer_or_refuse<T, E>(
+        &mut self,
+        reply: oneshot::Sender<Result<T, E>>,
+        answer: Result<T, E>,
+    ) where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        if answer.is_err() {
+            let _ = reply.send(answer);
+            return;
+        }
+        self.answers.push(Box::new(move || {
+            let _ = reply.send(answer);
+        }));
+    }
+}
+
+impl Turn {
+    pub(super) fn put_pod(&mut self, pod: &Arc<Pod>) {
+        match self.pod_places.get(&pod.uid) {
+            Some(&place) => self.pods[place] = Arc::clone(pod),
+            None => {
+                self.pod_places.insert(pod.uid, self.pods.len());
+                self.pods.push(Arc::clone(pod));
+            }
+        }
+    }
+
+    /// The transaction with everything in it.
+    pub(super) fn close(&mut self) -> Transaction {
+        let mut transaction = std::mem::take(&mut self.transaction);
+        self.pods
+            .drain(..)
+            .for_each(|pod| transaction.put(Object::Pod(pod)));
+        self.gone.drain(..).for_each(|uid| {
+            transaction.delete(Key {
+                kind: Kind::Pod,
+                uid,
+            })
+        });
+        transaction
+    }
+}

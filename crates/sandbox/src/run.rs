@@ -12,7 +12,7 @@ use crate::limiter::Limiter;
 use crate::module::{Entry, START};
 use crate::output::{Pipe, Stream};
 use crate::trap::{Killed, exit_of, printable};
-use crate::{Exit, Limits, Mount, Outcome, Task, Usage};
+use crate::{Exit, Limits, Module, Mount, Outcome, Task, Usage};
 
 /// Runs `task` on a guest thread. Resolves to how it ended; dropped, it ends the guest.
 pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Outcome {
@@ -35,8 +35,8 @@ pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Outcome 
         }
     };
     let exit = match &module.0.entry {
-        Entry::Core(pre) => core(&mut store, pre, &cell, &limits).await,
-        Entry::Component(pre) => component(&mut store, pre, &cell, &limits).await,
+        Entry::Core(pre) => core(&mut store, pre, &cell, &module, &limits).await,
+        Entry::Component(pre) => component(&mut store, pre, &cell, &module, &limits).await,
     };
     let left = fuel.map(|_| store.get_fuel().unwrap_or(0));
     let usage = Usage {
@@ -168,11 +168,12 @@ async fn core(
     store: &mut Store<Guest>,
     pre: &wasmtime::InstancePre<Guest>,
     cell: &Cell,
+    module: &Module,
     limits: &Limits,
 ) -> Exit {
     let instance = match pre.instantiate_async(&mut *store).await {
         Ok(instance) => instance,
-        Err(error) => return failed_start(&error, cell, store, limits),
+        Err(error) => return failed_start(&error, cell, store, module, limits),
     };
     let start = match instance.get_typed_func::<(), ()>(&mut *store, START) {
         Ok(start) => start,
@@ -181,7 +182,7 @@ async fn core(
     store.data_mut().limiter.guest_code_runs();
     match start.call_async(&mut *store, ()).await {
         Ok(()) => Exit::Code(0),
-        Err(error) => exit_of(&error, cell, &store.data().limiter, limits.backtrace_frames),
+        Err(error) => end_of(&error, cell, store, module, limits),
     }
 }
 
@@ -189,18 +190,36 @@ async fn component(
     store: &mut Store<Guest>,
     pre: &wasmtime_wasi::p2::bindings::CommandPre<Guest>,
     cell: &Cell,
+    module: &Module,
     limits: &Limits,
 ) -> Exit {
     let command = match pre.instantiate_async(&mut *store).await {
         Ok(command) => command,
-        Err(error) => return failed_start(&error, cell, store, limits),
+        Err(error) => return failed_start(&error, cell, store, module, limits),
     };
     store.data_mut().limiter.guest_code_runs();
     match command.wasi_cli_run().call_run(&mut *store).await {
         Ok(Ok(())) => Exit::Code(0),
         Ok(Err(())) => Exit::Code(1),
-        Err(error) => exit_of(&error, cell, &store.data().limiter, limits.backtrace_frames),
+        Err(error) => end_of(&error, cell, store, module, limits),
     }
+}
+
+fn end_of(
+    error: &wasmtime::Error,
+    cell: &Cell,
+    store: &Store<Guest>,
+    module: &Module,
+    limits: &Limits,
+) -> Exit {
+    let limiter = &store.data().limiter;
+    exit_of(
+        error,
+        cell,
+        limiter,
+        &module.0.places,
+        limits.backtrace_frames,
+    )
 }
 
 /// An instantiation that failed: guest code (a start function) may have run and
@@ -209,9 +228,10 @@ fn failed_start(
     error: &wasmtime::Error,
     cell: &Cell,
     store: &Store<Guest>,
+    module: &Module,
     limits: &Limits,
 ) -> Exit {
-    match exit_of(error, cell, &store.data().limiter, limits.backtrace_frames) {
+    match end_of(error, cell, store, module, limits) {
         Exit::Trap(_) if !error.is::<wasmtime::Trap>() => {
             Exit::Start(printable(&error.root_cause().to_string()))
         }

@@ -1,8 +1,10 @@
 //! Guests that do not stop: T1 to T5, T13, T26, T27, T46.
 
+use std::time::Duration;
+
 use wasmjob_sandbox::{Exit, KillReason, Limits, Signal};
 
-use crate::attack::{killed, killed_in_bulk, row, row_in, spin};
+use crate::attack::{killed, killed_within, row, row_in, spin};
 use crate::support::SLEEP_FOR_EVER;
 use crate::wat::{LOOP, command, p1, p1_exits, wat};
 
@@ -92,29 +94,82 @@ fn t03_a_loop_in_a_destructor_is_killed_at_its_deadline() {
     row(|sandbox| killed(sandbox, &wasm, |_| {}));
 }
 
-/// Fills or copies all of `mib` MiB in every instruction.
-fn bulk(mib: u32, instruction: &str) -> Vec<u8> {
-    wat(&format!(
-        "(module (memory {}) (func (export \"_start\") (loop {instruction} (br 0))))",
-        mib * 16
-    ))
+/// What is promised at a limit of `mib` MiB.
+fn promised(mib: u64) -> Duration {
+    Duration::from_millis(if mib <= 128 { 100 } else { 250 })
+}
+
+/// `instruction` again and again with all of `mib` MiB of memory, `BYTES` long,
+/// which is no constant to the compiler.
+fn bulk(mib: u64, bytes: u64, instruction: &str) -> String {
+    let instruction = instruction.replace("BYTES", "(local.get $bytes)");
+    format!(
+        "(memory {}) (func $bulk (param $bytes i32) (loop {instruction} (br 0)))
+        (func $start (export \"_start\") (call $bulk (i32.const {bytes})))",
+        mib * 16,
+    )
+}
+
+fn t04(mib: u64, module: &str) {
+    let wasm = wat(module);
+    row(|sandbox| {
+        killed_within(promised(mib), sandbox, &wasm, |task| {
+            task.memory_bytes_max = mib << 20;
+        });
+    });
 }
 
 #[test]
-fn t04_bulk_fill_overruns_little() {
+fn t04_a_bulk_fill_is_killed_within_what_is_promised() {
     for mib in [128, 256] {
-        let bytes = i64::from(mib) << 20;
-        let fill = format!("(memory.fill (i32.const 0) (i32.const 1) (i32.const {bytes}))");
-        let wasm = bulk(mib, &fill);
-        row(|sandbox| killed_in_bulk(sandbox, &wasm, |_| {}));
+        let fill = "(memory.fill (i32.const 0) (i32.const 1) BYTES)";
+        t04(mib, &format!("(module {})", bulk(mib, mib << 20, fill)));
     }
 }
 
 #[test]
-fn t04_bulk_copy_overruns_little() {
-    let bytes = (256i64 << 20) - 64;
-    let copy = format!("(memory.copy (i32.const 64) (i32.const 0) (i32.const {bytes}))");
-    row(|sandbox| killed_in_bulk(sandbox, &bulk(256, &copy), |_| {}));
+fn t04_a_bulk_copy_is_killed_within_what_is_promised() {
+    for mib in [128, 256] {
+        for (to, from) in [(64, 0), (0, 64)] {
+            let copy = format!("(memory.copy (i32.const {to}) (i32.const {from}) BYTES)");
+            t04(
+                mib,
+                &format!("(module {})", bulk(mib, (mib << 20) - 64, &copy)),
+            );
+        }
+    }
+}
+
+#[test]
+fn t04_a_bulk_fill_in_the_start_function_is_killed_within_what_is_promised() {
+    let fill = "(memory.fill (i32.const 0) (i32.const 1) BYTES)";
+    let body = bulk(256, 256 << 20, fill);
+    t04(256, &format!("(module {body} (start $start))"));
+}
+
+#[test]
+fn t04_a_bulk_copy_in_a_component_is_killed_within_what_is_promised() {
+    let copy = "(memory.copy (i32.const 64) (i32.const 0) BYTES)";
+    let wasm = command(
+        &format!(
+            "(core module $Main {} (func (export \"run\") (result i32) (call $start) (i32.const 0)))
+            (core instance $main (instantiate $Main))",
+            bulk(256, (256 << 20) - 64, copy)
+        ),
+        "",
+    );
+    row(|sandbox| killed_within(promised(256), sandbox, &wasm, |_| {}));
+}
+
+/// The segment is as long as a module may be, less what else is in it.
+#[test]
+fn t04_a_bulk_init_is_killed_within_what_is_promised() {
+    let mib = 32;
+    let data = "x".repeat(mib << 20);
+    let bytes = mib as u64 * (1 << 20);
+    let init = "(memory.init $d (i32.const 0) (i32.const 0) BYTES)";
+    let module = format!("(module (data $d \"{data}\") {})", bulk(128, bytes, init));
+    t04(128, &module);
 }
 
 #[test]

@@ -4,15 +4,14 @@
 //! left, and descriptors, threads and memory are what they were (`attack.rs`).
 //!
 //! Latency is asserted generously here (250 ms, the best of five), because tests
-//! share their machine with compilers; `examples/overrun.rs` measures it. Long
-//! instructions (T4) are judged by processor time for the same reason.
+//! share their machine with compilers; `examples/overrun.rs` measures it.
 //!
 //! | row | test | outcome |
 //! |---|---|---|
 //! | T1 loop | `cpu::t01_*`, host `t01_*` | Killed(Deadline); Job DeadlineExceeded |
 //! | T2 loop in start | `cpu::t02_*` | Killed(Deadline) |
 //! | T3 realloc, post-return, destructor | `cpu::t03_*` | Killed(Deadline) |
-//! | T4 bulk memory | `cpu::t04_*`, host `t04_*` | Killed(Deadline); with fuel OutOfFuel, 152. **Wall** |
+//! | T4 bulk memory | `cpu::t04_*`, host `t04_*` | Killed(Deadline); with fuel OutOfFuel, 152 |
 //! | T5 bulk tables, GC | `cpu::t05_*` | Killed(Deadline); GC refused |
 //! | T6 growing | `memory::t06_*`, host `t06_*` | OutOfMemory; OOMKilled 137 |
 //! | T7 large memory | `memory::t07_*`, host `t07_*` | Start; StartError 128 |
@@ -60,8 +59,6 @@
 //! `crates/image/tests/compile_bombs.rs`.
 //!
 //! **Wall**: only the wall of a process satisfies the row fully.
-//! - T4: an instruction that moves 256 MiB is not interrupted. It takes its time
-//!   on a processor, and guests are nice, so a busy machine stretches it.
 //! - T28: a thread that opens a FIFO waits for its other end. The guest dies in
 //!   time; the thread is one of `Limits::blocking_threads` until then. Guests
 //!   cannot make FIFOs; only a hostPath can hold one.

@@ -12,41 +12,46 @@ use crate::limiter::Limiter;
 use crate::module::{Entry, START};
 use crate::output::{Pipe, Stream};
 use crate::trap::{Killed, exit_of, printable};
-use crate::{Exit, Limits, Module, Mount, Outcome, Task, Usage};
+use crate::{Exit, Limits, Module, Mount, Task, Usage};
 
-/// Runs `task` on a guest thread. Resolves to how it ended; dropped, it ends the guest.
-pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Outcome {
+/// Runs `task` on a guest thread. Resolves to how it ended; dropped, it ends the
+/// guest. Either way its cell learns what it used.
+pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Exit {
     if let Some(reason) = cell.killed() {
-        return Outcome {
-            exit: Exit::Killed(reason),
-            usage: Usage::default(),
-        };
+        return Exit::Killed(reason);
     }
     let fuel = task.fuel;
     let module = task.module.clone();
-    let mut store = match prepare(task, &cell, &limits) {
+    let store = match prepare(task, &cell, &limits) {
         Ok(store) => store,
-        Err(error) => {
-            let exit = Exit::Start(printable(&format!("{error:#}")));
-            return Outcome {
-                exit,
-                usage: Usage::default(),
-            };
-        }
+        Err(error) => return Exit::Start(printable(&format!("{error:#}"))),
     };
-    let exit = match &module.0.entry {
-        Entry::Core(pre) => core(&mut store, pre, &cell, &module, &limits).await,
-        Entry::Component(pre) => component(&mut store, pre, &cell, &module, &limits).await,
-    };
-    let left = fuel.map(|_| store.get_fuel().unwrap_or(0));
-    let usage = Usage {
-        cpu: std::time::Duration::ZERO,
-        fuel: fuel
-            .zip(left)
-            .map(|(budget, left)| budget.saturating_sub(left)),
-        memory_bytes_peak: store.data().limiter.peak(),
-    };
-    Outcome { exit, usage }
+    let mut metered = Metered { store, fuel };
+    let store = &mut metered.store;
+    match &module.0.entry {
+        Entry::Core(pre) => core(store, pre, &cell, &module, &limits).await,
+        Entry::Component(pre) => component(store, pre, &cell, &module, &limits).await,
+    }
+}
+
+/// A store that says what its guest used when it is dropped: the only moment
+/// that comes also for a guest that is killed in a host call.
+struct Metered {
+    store: Store<Guest>,
+    /// The budget.
+    fuel: Option<u64>,
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        let used = |budget: u64| budget.saturating_sub(self.store.get_fuel().unwrap_or(0));
+        let guest = self.store.data();
+        guest.cell.used(Usage {
+            cpu: std::time::Duration::ZERO,
+            fuel: self.fuel.map(used),
+            memory_bytes_peak: guest.limiter.peak(),
+        });
+    }
 }
 
 /// Makes the store, with every limit set.

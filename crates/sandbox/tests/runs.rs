@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Sandbox, wat};
+use support::{SLEEP_FOR_EVER, Sandbox, wat};
 use wasmjob_sandbox::{Exit, KillReason};
 
 #[test]
@@ -64,6 +64,19 @@ fn a_trap_has_its_name_and_its_frames() {
         "{text}"
     );
     assert!(text.contains("- inner"), "{text}");
+}
+
+#[test]
+fn a_guest_killed_in_a_host_call_has_used_what_it_used() {
+    let sandbox = Sandbox::new();
+    let module = wasmjob_sandbox::Module::new(&sandbox.engine, &wat(SLEEP_FOR_EVER), true);
+    let run = sandbox.start_module(module.expect("it compiles"), |task| task.fuel = Some(1_000));
+    std::thread::sleep(Duration::from_millis(50));
+    run.handle.kill();
+    let end = run.wait();
+    assert_eq!(end.exit, Exit::Killed(KillReason::Requested));
+    assert_eq!(end.usage.memory_bytes_peak, 1 << 16);
+    assert!(end.usage.fuel.is_some_and(|fuel| fuel > 0 && fuel < 100));
 }
 
 /// Where operators of that kind stand in `wasm`.

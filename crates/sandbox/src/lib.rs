@@ -25,6 +25,7 @@ mod clock;
 mod compile;
 mod engine;
 mod executor;
+mod files;
 mod guest;
 mod limiter;
 mod limits;

@@ -35,7 +35,7 @@
 //! | T25 a million subscriptions | `hostcalls::t25_*` | ENOMEM or Trap |
 //! | T26 odd polls | `cpu::t26_*` | EINVAL, at once, Killed(Deadline) |
 //! | T27 endless sleep | `cpu::t27_*` | Killed(Deadline) |
-//! | T28 FIFO, stdin | `files::t28_*` | Killed(Deadline); stdin is empty. **Wall** |
+//! | T28 FIFO, stdin | `files::t28_*`, `files_p2::t28_*` | ENXIO; stdin is empty. **Wall** |
 //! | T29 open files | `files::t29_*` | Trap at the guest's limit. **Wall** |
 //! | T30 fd_renumber | `files::t30_*` | EBADF or done; nothing leaks |
 //! | T31 paths | `files::t31_*` | errno; nothing outside is touched |
@@ -59,9 +59,10 @@
 //! `crates/image/tests/compile_bombs.rs`.
 //!
 //! **Wall**: only the wall of a process satisfies the row fully.
-//! - T28: a thread that opens a FIFO waits for its other end. The guest dies in
-//!   time; the thread is one of `Limits::blocking_threads` until then. Guests
-//!   cannot make FIFOs; only a hostPath can hold one.
+//! - T28: a special file is refused before it is opened. Somebody who renames a
+//!   FIFO at the right moment gets it opened, and a thread waits for its other
+//!   end, one of `Limits::blocking_threads`. Guests cannot make FIFOs; only a
+//!   hostPath can hold one.
 //! - T29: the limit is per guest. All guests together may exceed the process'
 //!   own limit of descriptors.
 //! - T38: guests share one address space and see a fine clock.
@@ -77,6 +78,7 @@ mod compile;
 mod cpu;
 mod engine;
 mod files;
+mod files_p2;
 mod hostcalls;
 mod memory;
 mod residue;

@@ -7,12 +7,19 @@
 //!   somebody who renames a FIFO at the right moment gets one opened: guests
 //!   cannot make FIFOs, and the threads that they can hold are counted
 //!   (`Limits::blocking_threads`).
+//! - A quarter of the process' descriptors is the host's. All guests together may
+//!   take the others; who then opens a file is told `ENFILE` (0.2:
+//!   `insufficient-memory`), and who would be started with a directory is not.
+//!   One guest has a limit of its own besides (`Limits::handles`).
 //! - A read or write of more than the host may copy at once
 //!   (`Limits::hostcall_fuel`) is a short one, as POSIX allows and every
 //!   caller must expect, rather than an error. This is for WASI 0.1: a component
 //!   that hands over more in one call traps, because arguments are copied before
 //!   the function is called. Its streams say how much they take, which is less.
 
+use rustix::fd::AsRawFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Resource as Limited, getrlimit};
 use wasmtime::component::Resource;
 use wasmtime::{AsContextMut, Caller, Extern, Memory, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
@@ -56,6 +63,9 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                 let mut memory = GuestMemory::Unshared(bytes);
                 guest.wasi.set_hostcall_fuel(fuel);
                 let name = GuestPtr::new((path.cast_unsigned(), len.cast_unsigned()));
+                if !descriptors_left() {
+                    return Ok(Errno::Nfile as i32);
+                }
                 if is_special(guest, &mut memory, dir, follow, name).await {
                     return Ok(Errno::Nxio as i32);
                 }
@@ -113,6 +123,20 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
     short!("fd_pread", fd_pread, offset: i64);
     short!("fd_pwrite", fd_pwrite, offset: i64);
     Ok(())
+}
+
+/// Whether guests may take one more of the process' descriptors. The kernel
+/// gives out the lowest number that is free, so a new one tells how many there
+/// are, whoever opened them; counting would have to learn of every closing.
+/// Guests that ask at the same time may each take one: the host's share is far
+/// larger than the number of threads that open files.
+pub(crate) fn descriptors_left() -> bool {
+    let Some(limit) = getrlimit(Limited::Nofile).current else {
+        return true;
+    };
+    let guests = limit - limit / 4;
+    let probe = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    probe.is_ok_and(|probe| u64::from(probe.as_raw_fd().cast_unsigned()) < guests)
 }
 
 /// The guest's memory, and how much the host may copy in this call.
@@ -209,6 +233,9 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
             DescriptorFlags,
         )| {
             Box::new(async move {
+                if !descriptors_left() {
+                    return Ok((Err(ErrorCode::InsufficientMemory),));
+                }
                 let mut files = store.data_mut().filesystem();
                 let look = Resource::new_borrow(dir.rep());
                 let found = files.stat_at(look, follow, path.clone()).await;

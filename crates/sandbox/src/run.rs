@@ -7,6 +7,7 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::executor::Cell;
+use crate::files::descriptors_left;
 use crate::guest::Guest;
 use crate::limiter::Limiter;
 use crate::module::{Entry, START};
@@ -136,6 +137,11 @@ fn open(
     rest: &str,
     guest_path: &str,
 ) -> wasmtime::Result<()> {
+    if !descriptors_left() {
+        return Err(wasmtime::format_err!(
+            "the host has no file descriptors left for guests"
+        ));
+    }
     let perms = if mount.read_only {
         FsPerms::ReadOnly
     } else {

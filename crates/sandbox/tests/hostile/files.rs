@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wasmjob_sandbox::{Exit, Limits, Mount};
 
-use crate::attack::{assert_trap, row, row_in};
+use crate::attack::{assert_trap, eventually, row, row_in};
 use crate::wat::{data, p1, p1_exits};
 
 const SECRET: &str = "outside";
@@ -479,6 +479,69 @@ fn t29_open_files_stop_at_the_guests_own_limit() {
             }
         },
     );
+}
+
+/// As many guests as there are, each within its own limit, leave the host a
+/// quarter of its descriptors.
+#[test]
+fn t29_all_guests_together_leave_the_host_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const ENFILE: u8 = 41;
+    let mut s = Strings::default();
+    let file = s.add(b"file");
+    // Opens until it is told that it cannot, and keeps what it has.
+    let hoards = p1(
+        64,
+        &format!(
+            "{} (func (export \"_start\") (loop (br_if 0 (i32.eqz {}))) (loop (br 0)))",
+            s.segment(),
+            open(3, &file, 1, 0, READ)
+        ),
+    );
+    let opens = p1_exits(64, &s.segment(), &open(3, &file, 1, 0, READ));
+    row(|sandbox| {
+        let tree = Tree::new();
+        let mounts = tree.mounts();
+        let before = getrlimit(Resource::Nofile);
+        let held = || std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        let limit = (held() + 150) * 4 / 3;
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(limit),
+                maximum: before.maximum,
+            },
+        )
+        .unwrap();
+        let mount = |task: &mut wasmjob_sandbox::Task| task.mounts = Arc::clone(&mounts);
+        // Started before there are none left.
+        let module = sandbox.module(&hoards);
+        let late = sandbox.module(&opens);
+        let runs: Vec<_> = (0..4)
+            .map(|_| sandbox.start_module(module.clone(), mount))
+            .collect();
+        eventually("they do not take all", || held() + 2 >= limit - limit / 4);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(held() <= limit - limit / 4 + 34, "{} of {limit}", held());
+        let ours: Vec<_> = (0..limit / 8)
+            .map(|_| std::fs::File::open(tree.rw().join("file")).unwrap())
+            .collect();
+        drop(ours);
+        let end = sandbox.start_module(late.clone(), mount).wait();
+        assert!(
+            matches!(&end.exit, Exit::Start(text) if text.contains("no file descriptors left"))
+                || end.exit == Exit::Code(ENFILE),
+            "{:?}",
+            end.exit
+        );
+        for run in runs {
+            run.handle.kill();
+            run.wait();
+        }
+        let end = sandbox.start_module(late, mount).wait();
+        assert_eq!(end.exit, Exit::Code(0));
+        setrlimit(Resource::Nofile, before).unwrap();
+    });
 }
 
 #[test]

@@ -36,7 +36,7 @@
 //! | T26 odd polls | `cpu::t26_*` | EINVAL, at once, Killed(Deadline) |
 //! | T27 endless sleep | `cpu::t27_*` | Killed(Deadline) |
 //! | T28 FIFO, stdin | `files::t28_*`, `files_p2::t28_*` | ENXIO; stdin is empty. **Wall** |
-//! | T29 open files | `files::t29_*` | Trap at the guest's limit. **Wall** |
+//! | T29 open files | `files::t29_*` | Trap at the guest's limit; ENFILE at that of all |
 //! | T30 fd_renumber | `files::t30_*` | EBADF or done; nothing leaks |
 //! | T31 paths | `files::t31_*` | errno; nothing outside is touched |
 //! | T32 links, renames, races, read-only | `files::t32_*` | errno; nothing outside is touched |
@@ -63,8 +63,6 @@
 //!   FIFO at the right moment gets it opened, and a thread waits for its other
 //!   end, one of `Limits::blocking_threads`. Guests cannot make FIFOs; only a
 //!   hostPath can hold one.
-//! - T29: the limit is per guest. All guests together may exceed the process'
-//!   own limit of descriptors.
 //! - T38: guests share one address space and see a fine clock.
 //! - T14 to T17 have that wall: the compile worker.
 #![allow(missing_docs, reason = "tests")]

@@ -11,7 +11,7 @@
 //! | T1 loop | `cpu::t01_*`, host `t01_*` | Killed(Deadline); Job DeadlineExceeded |
 //! | T2 loop in start | `cpu::t02_*` | Killed(Deadline) |
 //! | T3 realloc, post-return, destructor | `cpu::t03_*` | Killed(Deadline) |
-//! | T4 bulk memory | `cpu::t04_*`, host `t04_*` | Killed(Deadline); with fuel OutOfFuel, 152 |
+//! | T4 bulk memory | `cpu::t04_*`, host `t04_*` | Killed(Deadline); with fuel OutOfFuel, 152. **Wall** |
 //! | T5 bulk tables, GC | `cpu::t05_*` | Killed(Deadline); GC refused |
 //! | T6 growing | `memory::t06_*`, host `t06_*` | OutOfMemory; OOMKilled 137 |
 //! | T7 large memory | `memory::t07_*`, host `t07_*` | Start; StartError 128 |
@@ -59,6 +59,8 @@
 //! `crates/image/tests/compile_bombs.rs`.
 //!
 //! **Wall**: only the wall of a process satisfies the row fully.
+//! - T4: a component that gives another one a string of 80 MiB is killed when the
+//!   host has copied it, a third of a second later. Nothing else is that long.
 //! - T28: a special file is refused before it is opened. Somebody who renames a
 //!   FIFO at the right moment gets it opened, and a thread waits for its other
 //!   end, one of `Limits::blocking_threads`. Guests cannot make FIFOs; only a

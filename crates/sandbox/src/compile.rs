@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmparser::{Encoding, KnownCustom, Name, Parser, Payload, TypeRef};
 
+use crate::bulk::{self, Places, in_chunks};
 use crate::executor::panic_text;
 use crate::trap::printable;
 use crate::{Engine, Limits, ModuleKind, shape};
@@ -104,8 +105,16 @@ pub fn scan(bytes: &[u8], limits: &Limits) -> Result<CompileCost, CompileError> 
         }
         scan.payload(&payload)?;
     }
-    scan.cost.cheap = shape::is_cheap(bytes);
+    scan.cost.cheap = shape::is_cheap(bytes) && is_cheap_in_chunks(bytes)?;
     Ok(scan.cost)
+}
+
+/// Whether what is compiled in place of `bytes` is cheap too.
+fn is_cheap_in_chunks(bytes: &[u8]) -> Result<bool, CompileError> {
+    Ok(match in_chunks(bytes)?.bytes {
+        Cow::Borrowed(_) => true,
+        Cow::Owned(bytes) => shape::is_cheap(&bytes),
+    })
 }
 
 fn check_size(len: usize, limits: &Limits) -> Result<(), CompileError> {
@@ -148,7 +157,7 @@ const NAME_BYTES_MAX: usize = 16 << 10;
 /// `bytes` with name sections that hold longer names hidden from the compiler:
 /// names are for people, who would not read those, and every trap would copy
 /// them outside of the guest's memory limit.
-pub(crate) fn without_long_names(bytes: &[u8]) -> Cow<'_, [u8]> {
+fn without_long_names(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut bytes = Cow::Borrowed(bytes);
     for at in long_names(&bytes) {
         // A custom section of another name is ignored.
@@ -294,10 +303,28 @@ fn over(
     Ok(())
 }
 
+/// What `compile` makes of `bytes` as they are compiled, and where its code
+/// stood. The one way to the compiler.
+pub(crate) fn compile<T>(
+    bytes: &[u8],
+    compile: impl Fn(&[u8]) -> wasmtime::Result<T>,
+) -> Result<(T, Places), CompileError> {
+    let bytes = without_long_names(bytes);
+    let chunked = in_chunks(&bytes)?;
+    let error = match unwinding(|| compile(&chunked.bytes)) {
+        Ok(compiled) => return Ok((compiled, chunked.places)),
+        Err(error) => error,
+    };
+    if let Cow::Borrowed(_) = chunked.bytes {
+        return Err(error);
+    }
+    // The author's file must be named in the error, with its own offsets. That
+    // it compiles does not help: it may hold long instructions.
+    Err(unwinding(|| compile(&bytes)).err().unwrap_or(error))
+}
+
 /// What `compile` makes. A compiler that panics must not take its caller along.
-pub(crate) fn unwinding<T>(
-    compile: impl FnOnce() -> wasmtime::Result<T>,
-) -> Result<T, CompileError> {
+fn unwinding<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, CompileError> {
     match catch_unwind(AssertUnwindSafe(compile)) {
         Ok(compiled) => {
             compiled.map_err(|error| CompileError::Invalid(printable(&format!("{error:#}"))))
@@ -321,15 +348,17 @@ impl Engine {
         let realm = self
             .realm(metered)
             .map_err(|error| CompileError::Invalid(error.to_string()))?;
-        let bytes = without_long_names(bytes);
-        unwinding(|| match cost.kind {
-            ModuleKind::Core => realm.engine.precompile_module(&bytes),
-            ModuleKind::Component => realm.engine.precompile_component(&bytes),
-        })
+        let (mut code, places) = compile(bytes, |bytes| match cost.kind {
+            ModuleKind::Core => realm.engine.precompile_module(bytes),
+            ModuleKind::Component => realm.engine.precompile_component(bytes),
+        })?;
+        places.append_to(&mut code);
+        Ok(code)
     }
 
     /// What compiled code depends on besides the module: the compiler's version,
-    /// its settings and the processor's features, as one number.
+    /// its settings, the processor's features, and what we change before, as one
+    /// number.
     ///
     /// # Errors
     ///
@@ -342,6 +371,7 @@ impl Engine {
             .engine
             .precompile_compatibility_hash()
             .hash(&mut hasher);
+        bulk::VERSION.hash(&mut hasher);
         Ok(hasher.finish())
     }
 }

@@ -347,7 +347,8 @@ fn config(limits: &Limits, metered: bool) -> wasmtime::Result<Config> {
         .async_stack_size(limits.async_stack_bytes)
         // A stack slot serves one tenant after another.
         .async_stack_zeroing(true)
-        .wasm_backtrace_max_frames(NonZeroUsize::new(limits.backtrace_frames + 1))
+        // One more, to say that there are more, and one that may be ours.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(limits.backtrace_frames + 2))
         .parallel_compilation(true)
         .compiler_inlining(Inlining::No)
         .debug_info(false)

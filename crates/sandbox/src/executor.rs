@@ -23,8 +23,9 @@ use crate::{Exit, Exits, KillReason, Outcome, Signal, Usage};
 /// How much nicer guests are than the threads that decide.
 const GUEST_NICENESS: i32 = 10;
 
-/// The future of one guest: resolves to how it ended.
-pub(crate) type GuestFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+/// The future of one guest: resolves to how it ended. What it used, it leaves in
+/// its cell, also when it is dropped.
+pub(crate) type GuestFuture = Pin<Box<dyn Future<Output = Exit> + Send>>;
 
 /// Locks, also when a holder panicked: what these mutexes guard stays
 /// consistent, because nothing that can panic runs while they are held.
@@ -49,6 +50,8 @@ pub(crate) struct Cell {
     kill: AtomicU8,
     signal: AtomicU8,
     cpu_nanos: AtomicUsize,
+    /// What the guest used, beside the processor; set when its store is dropped.
+    used: Mutex<Usage>,
     future: Mutex<Option<GuestFuture>>,
     /// Woken when a signal is raised.
     signal_waker: Mutex<Option<Waker>>,
@@ -78,6 +81,11 @@ impl Cell {
         {
             Self::schedule(this, true);
         }
+    }
+
+    /// Takes down what the guest used.
+    pub(crate) fn used(&self, usage: Usage) {
+        *lock(&self.used) = usage;
     }
 
     /// Makes `signal` pending.
@@ -152,36 +160,31 @@ impl Cell {
             }
             Some(polled)
         }));
-        let end = match polled {
+        let mut exit = match polled {
             Ok(Some(Poll::Pending)) => {
                 self.charge(meter);
                 drop(slot);
                 return self.park();
             }
-            Ok(Some(Poll::Ready(outcome))) => outcome,
-            Ok(None) => Outcome {
-                exit: Exit::Killed(self.killed().unwrap_or(KillReason::Requested)),
-                usage: Usage::default(),
-            },
-            Err(panic) => Outcome {
-                exit: Exit::Host(format!(
-                    "panic while running a guest: {}",
-                    panic_text(&*panic)
-                )),
-                usage: Usage::default(),
-            },
+            Ok(Some(Poll::Ready(exit))) => exit,
+            Ok(None) => Exit::Killed(self.killed().unwrap_or(KillReason::Requested)),
+            Err(panic) => Exit::Host(format!(
+                "panic while running a guest: {}",
+                panic_text(&*panic)
+            )),
         };
         let future = slot.take();
         drop(slot);
         // Dropping unwinds a suspended guest; the host's drop code may panic too.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
         self.charge(meter);
-        let mut end = end;
         if let Err(panic) = dropped {
             let text = panic_text(&*panic);
-            end.exit = Exit::Host(format!("panic while dropping a guest: {text}"));
+            exit = Exit::Host(format!("panic while dropping a guest: {text}"));
         }
-        end.usage.cpu = Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed) as u64);
+        let mut usage = *lock(&self.used);
+        usage.cpu = Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed) as u64);
+        let end = Outcome { exit, usage };
         self.state.store(DONE, Ordering::Release);
         // A guest that ended in its sleep left its waker, which holds this cell.
         drop(lock(&self.signal_waker).take());
@@ -401,6 +404,7 @@ impl Executor {
             kill: AtomicU8::new(0),
             signal: AtomicU8::new(0),
             cpu_nanos: AtomicUsize::new(0),
+            used: Mutex::default(),
             future: Mutex::new(None),
             signal_waker: Mutex::new(None),
             shared: Arc::clone(&self.shared),

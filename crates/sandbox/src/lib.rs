@@ -15,14 +15,17 @@
 //! - A kill comes from outside: a flag that the epoch callback sees in a busy
 //!   guest, and that drops the future of a blocked one. Killed guests go to the
 //!   front of the queue, so a kill does not wait behind other guests' slices.
+//! - No instruction is long: those that may be are rewritten before compiling.
 //! - Output never blocks and never fails a guest.
 //!
 //! Only this room and the compile step of `image` know Wasmtime.
 
+mod bulk;
 mod clock;
 mod compile;
 mod engine;
 mod executor;
+mod files;
 mod guest;
 mod limiter;
 mod limits;

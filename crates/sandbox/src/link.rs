@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wasmtime::{Caller, StoreContextMut};
 
-use crate::Guest;
 use crate::trap::ExitCode;
+use crate::{Guest, files};
 
 /// Defines functions for core modules. An embedder's functions go here.
 pub type CoreLinker = wasmtime::Linker<Guest>;
@@ -25,6 +25,7 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
     wasmtime_wasi::p1::add_to_linker_async(linker, |guest| &mut guest.wasi)?;
     // Wasmtime's own refuses codes above 125; containers have 0 to 255.
     linker.allow_shadowing(true);
+    files::core(linker)?;
     linker.func_wrap(
         "wasi_snapshot_preview1",
         "proc_exit",
@@ -48,6 +49,9 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
 /// Defines all that components may import: WASI 0.2 and our signal functions.
 pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    files::component(linker)?;
+    linker.allow_shadowing(false);
     let mut signals = linker.instance(SIGNALS)?;
     signals.func_wrap(
         "pending-signal",

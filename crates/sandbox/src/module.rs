@@ -7,7 +7,8 @@ use wasmtime::component::{Component, Type};
 use wasmtime::{ExternType, InstancePre};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::compile::{CompileError, scan, unwinding, without_long_names};
+use crate::bulk::Places;
+use crate::compile::{CompileError, compile, scan};
 use crate::engine::Realm;
 use crate::trap::printable;
 use crate::{Engine, Guest};
@@ -28,6 +29,7 @@ pub struct Module(pub(crate) Arc<Linked>);
 pub(crate) struct Linked {
     pub(crate) entry: Entry,
     pub(crate) metered: bool,
+    pub(crate) places: Places,
     hears_signals: bool,
     slots: u32,
 }
@@ -57,15 +59,17 @@ impl Module {
         let realm = engine
             .realm(metered)
             .map_err(|e| CompileError::Invalid(e.to_string()))?;
-        let bytes = &*without_long_names(bytes);
         match cost.kind {
             ModuleKind::Core => {
-                let module = unwinding(|| wasmtime::Module::from_binary(&realm.engine, bytes))?;
-                Self::core(realm, &module, metered)
+                let (module, places) = compile(bytes, |bytes| {
+                    wasmtime::Module::from_binary(&realm.engine, bytes)
+                })?;
+                Self::core(realm, &module, metered, places)
             }
             ModuleKind::Component => {
-                let component = unwinding(|| Component::from_binary(&realm.engine, bytes))?;
-                Self::component(engine, realm, &component, metered)
+                let (component, places) =
+                    compile(bytes, |bytes| Component::from_binary(&realm.engine, bytes))?;
+                Self::component(engine, realm, &component, metered, places)
             }
         }
     }
@@ -95,21 +99,28 @@ impl Module {
         let realm = engine
             .realm(metered)
             .map_err(|e| CompileError::Invalid(e.to_string()))?;
+        let (code, places) = Places::split_off(code)
+            .ok_or_else(|| CompileError::Invalid("the compiled code is cut off".to_owned()))?;
         match kind {
             ModuleKind::Core => {
                 // SAFETY: the contract of this function.
                 let module = unsafe { wasmtime::Module::deserialize(&realm.engine, code) };
-                Self::core(realm, &module.map_err(invalid)?, metered)
+                Self::core(realm, &module.map_err(invalid)?, metered, places)
             }
             ModuleKind::Component => {
                 // SAFETY: the contract of this function.
                 let component = unsafe { Component::deserialize(&realm.engine, code) };
-                Self::component(engine, realm, &component.map_err(invalid)?, metered)
+                Self::component(engine, realm, &component.map_err(invalid)?, metered, places)
             }
         }
     }
 
-    fn core(realm: &Realm, module: &wasmtime::Module, metered: bool) -> Result<Self, CompileError> {
+    fn core(
+        realm: &Realm,
+        module: &wasmtime::Module,
+        metered: bool,
+        places: Places,
+    ) -> Result<Self, CompileError> {
         check_start(module)?;
         let pre = realm
             .core
@@ -120,6 +131,7 @@ impl Module {
         Ok(Self(Arc::new(Linked {
             entry,
             metered,
+            places,
             hears_signals,
             slots: slots(&module.resources_required()),
         })))
@@ -130,6 +142,7 @@ impl Module {
         realm: &Realm,
         component: &Component,
         metered: bool,
+        places: Places,
     ) -> Result<Self, CompileError> {
         let ty = component.component_type();
         let mut hears_signals = false;
@@ -167,6 +180,7 @@ impl Module {
         Ok(Self(Arc::new(Linked {
             entry,
             metered,
+            places,
             hears_signals,
             slots,
         })))

@@ -7,46 +7,52 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::executor::Cell;
+use crate::files::descriptors_left;
 use crate::guest::Guest;
 use crate::limiter::Limiter;
 use crate::module::{Entry, START};
 use crate::output::{Pipe, Stream};
 use crate::trap::{Killed, exit_of, printable};
-use crate::{Exit, Limits, Mount, Outcome, Task, Usage};
+use crate::{Exit, Limits, Module, Mount, Task, Usage};
 
-/// Runs `task` on a guest thread. Resolves to how it ended; dropped, it ends the guest.
-pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Outcome {
+/// Runs `task` on a guest thread. Resolves to how it ended; dropped, it ends the
+/// guest. Either way its cell learns what it used.
+pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Exit {
     if let Some(reason) = cell.killed() {
-        return Outcome {
-            exit: Exit::Killed(reason),
-            usage: Usage::default(),
-        };
+        return Exit::Killed(reason);
     }
     let fuel = task.fuel;
     let module = task.module.clone();
-    let mut store = match prepare(task, &cell, &limits) {
+    let store = match prepare(task, &cell, &limits) {
         Ok(store) => store,
-        Err(error) => {
-            let exit = Exit::Start(printable(&format!("{error:#}")));
-            return Outcome {
-                exit,
-                usage: Usage::default(),
-            };
-        }
+        Err(error) => return Exit::Start(printable(&format!("{error:#}"))),
     };
-    let exit = match &module.0.entry {
-        Entry::Core(pre) => core(&mut store, pre, &cell, &limits).await,
-        Entry::Component(pre) => component(&mut store, pre, &cell, &limits).await,
-    };
-    let left = fuel.map(|_| store.get_fuel().unwrap_or(0));
-    let usage = Usage {
-        cpu: std::time::Duration::ZERO,
-        fuel: fuel
-            .zip(left)
-            .map(|(budget, left)| budget.saturating_sub(left)),
-        memory_bytes_peak: store.data().limiter.peak(),
-    };
-    Outcome { exit, usage }
+    let mut metered = Metered { store, fuel };
+    let store = &mut metered.store;
+    match &module.0.entry {
+        Entry::Core(pre) => core(store, pre, &cell, &module, &limits).await,
+        Entry::Component(pre) => component(store, pre, &cell, &module, &limits).await,
+    }
+}
+
+/// A store that says what its guest used when it is dropped: the only moment
+/// that comes also for a guest that is killed in a host call.
+struct Metered {
+    store: Store<Guest>,
+    /// The budget.
+    fuel: Option<u64>,
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        let used = |budget: u64| budget.saturating_sub(self.store.get_fuel().unwrap_or(0));
+        let guest = self.store.data();
+        guest.cell.used(Usage {
+            cpu: std::time::Duration::ZERO,
+            fuel: self.fuel.map(used),
+            memory_bytes_peak: guest.limiter.peak(),
+        });
+    }
 }
 
 /// Makes the store, with every limit set.
@@ -131,6 +137,11 @@ fn open(
     rest: &str,
     guest_path: &str,
 ) -> wasmtime::Result<()> {
+    if !descriptors_left() {
+        return Err(wasmtime::format_err!(
+            "the host has no file descriptors left for guests"
+        ));
+    }
     let perms = if mount.read_only {
         FsPerms::ReadOnly
     } else {
@@ -168,11 +179,12 @@ async fn core(
     store: &mut Store<Guest>,
     pre: &wasmtime::InstancePre<Guest>,
     cell: &Cell,
+    module: &Module,
     limits: &Limits,
 ) -> Exit {
     let instance = match pre.instantiate_async(&mut *store).await {
         Ok(instance) => instance,
-        Err(error) => return failed_start(&error, cell, store, limits),
+        Err(error) => return failed_start(&error, cell, store, module, limits),
     };
     let start = match instance.get_typed_func::<(), ()>(&mut *store, START) {
         Ok(start) => start,
@@ -181,7 +193,7 @@ async fn core(
     store.data_mut().limiter.guest_code_runs();
     match start.call_async(&mut *store, ()).await {
         Ok(()) => Exit::Code(0),
-        Err(error) => exit_of(&error, cell, &store.data().limiter, limits.backtrace_frames),
+        Err(error) => end_of(&error, cell, store, module, limits),
     }
 }
 
@@ -189,18 +201,36 @@ async fn component(
     store: &mut Store<Guest>,
     pre: &wasmtime_wasi::p2::bindings::CommandPre<Guest>,
     cell: &Cell,
+    module: &Module,
     limits: &Limits,
 ) -> Exit {
     let command = match pre.instantiate_async(&mut *store).await {
         Ok(command) => command,
-        Err(error) => return failed_start(&error, cell, store, limits),
+        Err(error) => return failed_start(&error, cell, store, module, limits),
     };
     store.data_mut().limiter.guest_code_runs();
     match command.wasi_cli_run().call_run(&mut *store).await {
         Ok(Ok(())) => Exit::Code(0),
         Ok(Err(())) => Exit::Code(1),
-        Err(error) => exit_of(&error, cell, &store.data().limiter, limits.backtrace_frames),
+        Err(error) => end_of(&error, cell, store, module, limits),
     }
+}
+
+fn end_of(
+    error: &wasmtime::Error,
+    cell: &Cell,
+    store: &Store<Guest>,
+    module: &Module,
+    limits: &Limits,
+) -> Exit {
+    let limiter = &store.data().limiter;
+    exit_of(
+        error,
+        cell,
+        limiter,
+        &module.0.places,
+        limits.backtrace_frames,
+    )
 }
 
 /// An instantiation that failed: guest code (a start function) may have run and
@@ -209,9 +239,10 @@ fn failed_start(
     error: &wasmtime::Error,
     cell: &Cell,
     store: &Store<Guest>,
+    module: &Module,
     limits: &Limits,
 ) -> Exit {
-    match exit_of(error, cell, &store.data().limiter, limits.backtrace_frames) {
+    match end_of(error, cell, store, module, limits) {
         Exit::Trap(_) if !error.is::<wasmtime::Trap>() => {
             Exit::Start(printable(&error.root_cause().to_string()))
         }

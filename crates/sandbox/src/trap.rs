@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::bulk::Places;
 use crate::executor::Cell;
 use crate::limiter::{Limiter, OutOfMemory};
 use crate::{Exit, KillReason};
@@ -27,6 +28,7 @@ pub(crate) fn exit_of(
     error: &wasmtime::Error,
     cell: &Cell,
     limiter: &Limiter,
+    places: &Places,
     frames: usize,
 ) -> Exit {
     if let Some(ExitCode(code)) = error.downcast_ref() {
@@ -52,11 +54,12 @@ pub(crate) fn exit_of(
     if let Some(Trap::OutOfFuel) = error.downcast_ref() {
         return Exit::OutOfFuel;
     }
-    Exit::Trap(describe(error, frames))
+    Exit::Trap(describe(error, places, frames))
 }
 
-/// The trap's name and its innermost frames, safe to print.
-fn describe(error: &wasmtime::Error, frames: usize) -> String {
+/// The trap's name and its innermost frames, safe to print: those of the
+/// author's functions, at offsets in the author's file.
+fn describe(error: &wasmtime::Error, places: &Places, frames: usize) -> String {
     let mut text = match error.downcast_ref::<Trap>() {
         Some(trap) => printable(&trap.to_string()),
         None => printable(&error.root_cause().to_string()),
@@ -64,16 +67,19 @@ fn describe(error: &wasmtime::Error, frames: usize) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return text;
     };
-    for (n, frame) in backtrace.frames().iter().take(frames).enumerate() {
+    let mut shown = backtrace.frames().iter().filter_map(|frame| {
+        let offset = places.original(frame.module_offset().unwrap_or(0))?;
+        Some((frame, offset))
+    });
+    for (n, (frame, offset)) in shown.by_ref().take(frames).enumerate() {
         let name = match frame.func_name() {
             Some(name) => function_name(name),
             None => format!("<wasm function {}>", frame.func_index()),
         };
-        let offset = frame.module_offset().unwrap_or(0);
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {n:>2}: {offset:#8x} - {name}");
     }
-    let left = backtrace.frames().len().saturating_sub(frames);
+    let left = shown.take(1).count();
     if left > 0 {
         let _ = write!(text, "\n  … {left} more");
     }

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Sandbox, wat};
+use support::{SLEEP_FOR_EVER, Sandbox, wat};
 use wasmjob_sandbox::{Exit, KillReason};
 
 #[test]
@@ -64,6 +64,123 @@ fn a_trap_has_its_name_and_its_frames() {
         "{text}"
     );
     assert!(text.contains("- inner"), "{text}");
+}
+
+#[test]
+fn a_guest_killed_in_a_host_call_has_used_what_it_used() {
+    let sandbox = Sandbox::new();
+    let module = wasmjob_sandbox::Module::new(&sandbox.engine, &wat(SLEEP_FOR_EVER), true);
+    let run = sandbox.start_module(module.expect("it compiles"), |task| task.fuel = Some(1_000));
+    std::thread::sleep(Duration::from_millis(50));
+    run.handle.kill();
+    let end = run.wait();
+    assert_eq!(end.exit, Exit::Killed(KillReason::Requested));
+    assert_eq!(end.usage.memory_bytes_peak, 1 << 16);
+    assert!(end.usage.fuel.is_some_and(|fuel| fuel > 0 && fuel < 100));
+}
+
+/// Where operators of that kind stand in `wasm`.
+#[allow(clippy::unwrap_used, reason = "tests")]
+fn offsets_of(wasm: &[u8], is_it: impl Fn(&wasmparser::Operator<'_>) -> bool) -> Vec<usize> {
+    let mut found = Vec::new();
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        if let wasmparser::Payload::CodeSectionEntry(body) = payload.unwrap() {
+            for operator in body
+                .get_operators_reader()
+                .unwrap()
+                .into_iter_with_offsets()
+            {
+                let (operator, offset) = operator.unwrap();
+                if is_it(&operator) {
+                    found.push(offset);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A long bulk instruction runs in a function of ours, which is not shown.
+#[test]
+fn a_trap_in_a_bulk_instruction_is_told_as_its_author_wrote_it() {
+    use wasmjob_sandbox::{Module, ModuleKind};
+    use wasmparser::Operator;
+
+    let module = |export: &str, result: &str, value: &str| {
+        format!(
+            "(memory 1)
+            (func $other (param i32) (memory.copy (i32.const 0) (i32.const 1) (local.get 0)))
+            (func $inner (param i32) nop (memory.fill (i32.const 0) (i32.const 1) (local.get 0)))
+            (func $outer (export \"{export}\") {result}
+                (call $other (i32.const 9)) (call $inner (i32.const 65537)) {value})"
+        )
+    };
+    let core = wat(&format!("(module {})", module("_start", "", "")));
+    let component = wat(&format!(
+        "(component (core module $Main {})
+            (core instance $main (instantiate $Main))
+            (func $run (result (result)) (canon lift (core func $main \"run\")))
+            (instance $i (export \"run\" (func $run)))
+            (export \"wasi:cli/run@0.2.0\" (instance $i)))",
+        module("run", "(result i32)", "(i32.const 0)")
+    ));
+    let sandbox = Sandbox::new();
+    for (kind, wasm) in [(ModuleKind::Core, core), (ModuleKind::Component, component)] {
+        let fill = offsets_of(&wasm, |o| matches!(o, Operator::MemoryFill { .. }))[0];
+        let call = offsets_of(&wasm, |o| matches!(o, Operator::Call { .. }))[1];
+        let expected = format!(
+            "wasm trap: out of bounds memory access\n   0: {fill:#8x} - inner\n   1: {call:#8x} - outer"
+        );
+        assert_eq!(sandbox.run(&wasm).exit, Exit::Trap(expected.clone()));
+        let code = sandbox.engine.compile(&wasm, false).unwrap();
+        #[expect(unsafe_code, reason = "it was compiled a line ago")]
+        // SAFETY: this engine has just made it.
+        let module = unsafe { Module::from_compiled(&sandbox.engine, kind, &code, false) };
+        let end = sandbox.start_module(module.unwrap(), |_| {}).wait();
+        assert_eq!(end.exit, Exit::Trap(expected), "from compiled code");
+    }
+}
+
+/// The compiler is given other bytes than the author wrote; the errors are not.
+#[test]
+fn an_invalid_module_is_refused_at_its_own_offset() {
+    let invalid = |length: &str| {
+        wat(&format!(
+            "(module (memory 1) (func (param i32)
+                (memory.fill (i32.const 0) (i32.const 1) {length})
+                (memory.fill (i32.const 0) (i32.const 1) {length}))
+            (func (export \"_start\") i64.const 0 i32.eqz drop))"
+        ))
+    };
+    let sandbox = Sandbox::new();
+    let at = |wasm: &[u8]| offsets_of(wasm, |o| matches!(o, wasmparser::Operator::I32Eqz))[0];
+    let wasm = invalid("(local.get 0)");
+    let text = sandbox.refused(&wasm);
+    assert!(
+        text.contains(&format!("at offset {}:", at(&wasm))),
+        "{text}"
+    );
+}
+
+/// What the function in place of an instruction costs, beside the bytes.
+#[test]
+fn a_bulk_instruction_costs_a_fixed_amount_of_fuel() {
+    let used = |bytes: u64, length: &str| {
+        let wasm = wat(&format!(
+            "(module (memory 64) (func $f (param $bytes i32)
+                (memory.copy (i32.const 0) (i32.const 1) {length}))
+            (func (export \"_start\") (call $f (i32.const {bytes}))))"
+        ));
+        let end = Sandbox::new().run_metered(&wasm, 1 << 30);
+        assert_eq!(end.exit, Exit::Code(0));
+        end.usage.fuel.unwrap()
+    };
+    let plain = used(0, "(i32.const 1000)");
+    let ours = used(1000, "(local.get $bytes)");
+    assert_eq!(ours - plain, 9);
+    let long = used(1 << 20, "(local.get $bytes)");
+    let longer = used(2 << 20, "(local.get $bytes)");
+    assert_eq!((longer - long - (1 << 20), long - (1 << 20)), (2 * 19, 62));
 }
 
 #[test]

@@ -125,6 +125,16 @@ fn assert_alive(sandbox: &Sandbox) {
 /// Runs `wasm` with a deadline that it does not keep, and asserts that it is
 /// dead soon after.
 pub(crate) fn killed(sandbox: &Sandbox, wasm: &[u8], change: impl Fn(&mut Task)) {
+    killed_within(LATE, sandbox, wasm, change);
+}
+
+/// [`killed`], and not later than `late`.
+pub(crate) fn killed_within(
+    late: Duration,
+    sandbox: &Sandbox,
+    wasm: &[u8],
+    change: impl Fn(&mut Task),
+) {
     let module = sandbox.module(wasm);
     let mut overruns = Vec::new();
     for _ in 0..ATTEMPTS {
@@ -137,35 +147,12 @@ pub(crate) fn killed(sandbox: &Sandbox, wasm: &[u8], change: impl Fn(&mut Task))
             .wait();
         assert_eq!(end.exit, Exit::Killed(KillReason::Deadline));
         let overrun = Instant::now().saturating_duration_since(deadline);
-        if overrun <= LATE {
+        if overrun <= late {
             return;
         }
         overruns.push(overrun);
     }
-    panic!("always later than {LATE:?}: {overruns:?}");
-}
-
-/// [`killed`] for one long instruction after another: an instruction takes
-/// processor time, and how long that is on the wall depends on who else runs on
-/// this machine, to whom guests are nice. So the time on the processor counts.
-pub(crate) fn killed_in_bulk(sandbox: &Sandbox, wasm: &[u8], change: impl Fn(&mut Task)) {
-    let module = sandbox.module(wasm);
-    let until_deadline = Duration::from_millis(60);
-    let mut used = Vec::new();
-    for _ in 0..ATTEMPTS {
-        let end = sandbox
-            .start_module(module.clone(), |task| {
-                task.deadline = Some(Instant::now() + until_deadline);
-                change(task);
-            })
-            .wait();
-        assert_eq!(end.exit, Exit::Killed(KillReason::Deadline));
-        if end.usage.cpu <= until_deadline + LATE {
-            return;
-        }
-        used.push(end.usage.cpu);
-    }
-    panic!("always {LATE:?} more than it had: {used:?}");
+    panic!("always later than {late:?}: {overruns:?}");
 }
 
 /// The text of the trap that `end` must be.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wasmjob_sandbox::{Exit, Limits, Mount};
 
-use crate::attack::{assert_trap, eventually, killed, row, row_in};
+use crate::attack::{assert_trap, eventually, row, row_in};
 use crate::wat::{data, p1, p1_exits};
 
 const SECRET: &str = "outside";
@@ -77,6 +77,8 @@ impl Tree {
 const EPERM: u8 = 63;
 const ENOENT: u8 = 44;
 const EBADF: u8 = 8;
+const ENXIO: u8 = 60;
+const ELOOP: u8 = 32;
 
 /// Rights to read, and to read and write.
 const READ: u64 = 1 << 1;
@@ -335,33 +337,98 @@ fn t32_racing_a_directory_against_a_link_never_opens_what_is_outside() {
 /// Opening a FIFO waits for its other end. The guest is dead at its deadline; the
 /// host's thread waits on, until somebody opens the FIFO: only the wall of a
 /// process gives it back for sure. A guest cannot make a FIFO itself.
+/// A FIFO, a socket and a link to the FIFO where guests may write. The socket
+/// lives as long as what is returned.
+pub(crate) fn special_files(tree: &Tree) -> std::os::unix::net::UnixListener {
+    let fifo = tree.rw().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
+    symlink("fifo", tree.rw().join("link")).unwrap();
+    std::os::unix::net::UnixListener::bind(tree.rw().join("sock")).unwrap()
+}
+
 #[test]
-fn t28_a_fifo_does_not_keep_a_guest_alive_nor_others_from_their_files() {
+fn t28_special_files_cannot_be_opened() {
     let mut s = Strings::default();
-    let (fifo, file) = (s.add(b"fifo"), s.add(b"file"));
-    let blocked = p1_exits(64, &s.segment(), &open(3, &fifo, 1, 0, READ));
-    let reads = p1_exits(64, &s.segment(), &open(3, &file, 1, 0, READ));
+    let names = ["fifo", "sock", "link"].map(|name| s.add(name.as_bytes()));
+    let file = s.add(b"file");
+    let mut calls = Vec::new();
+    for name in &names {
+        for rights in [READ, BOTH] {
+            calls.push(open(3, name, 1, 0, rights));
+        }
+    }
+    // A link itself is no special file, and cannot be opened either.
+    calls.push(open(3, &names[2], 0, 0, READ));
+    calls.push(open(3, &file, 1, 0, READ));
+    let wasm = errnos(&s, &calls);
     row(|sandbox| {
         let tree = Tree::new();
-        let path = tree.rw().join("fifo");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
-        killed(sandbox, &blocked, |task| task.mounts = tree.mounts());
-        let end = sandbox.run_with(&reads, |task| task.mounts = tree.mounts());
+        let _listening = special_files(&tree);
+        let end = sandbox.run_with(&wasm, |task| task.mounts = tree.mounts());
         assert_eq!(end.exit, Exit::Code(0));
-        // The other end gives the thread back.
-        drop(
-            std::fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(&path),
+        assert_eq!(
+            end.stdout,
+            [ENXIO, ENXIO, ENXIO, ENXIO, ENXIO, ENXIO, ELOOP, 0]
         );
-        eventually("the thread is still blocked", || {
-            sandbox
-                .run_with(&reads, |task| task.mounts = tree.mounts())
-                .exit
-                == Exit::Code(0)
-        });
     });
+}
+
+/// 8 MiB in one call, of which the host copies half: more calls write the rest.
+#[test]
+fn long_reads_and_writes_are_short_ones() {
+    let mut s = Strings::default();
+    let file = s.add(b"file");
+    let bytes = 8 << 20;
+    let fuel = Limits::default().hostcall_fuel;
+    assert!(fuel < bytes);
+    for (call, least) in [
+        (
+            "$fd_write (i32.load (i32.const 0)) (i32.const 8) (i32.const 2) (i32.const 32)",
+            fuel - 64,
+        ),
+        (
+            "$fd_read (i32.load (i32.const 0)) (i32.const 8) (i32.const 2) (i32.const 32)",
+            fuel - 64,
+        ),
+        (
+            "$fd_pwrite (i32.load (i32.const 0)) (i32.const 8) (i32.const 2) (i64.const 0) (i32.const 32)",
+            fuel - 64,
+        ),
+        // Through a stream, which has a limit of its own.
+        (
+            "$fd_pread (i32.load (i32.const 0)) (i32.const 8) (i32.const 2) (i64.const 0) (i32.const 32)",
+            1,
+        ),
+        (
+            "$fd_write (i32.const 1) (i32.const 8) (i32.const 2) (i32.const 32)",
+            1,
+        ),
+    ] {
+        let wasm = p1_exits(
+            256,
+            &s.segment(),
+            &format!(
+                "(block $no (result i32) (i32.const 99)
+                    (br_if $no {})
+                    (i32.store (i32.const 16) (i32.const 2000000))
+                    (i32.store (i32.const 20) (i32.const {bytes}))
+                    (br_if $no (call {call}))
+                    (br_if $no (i32.gt_u (i32.load (i32.const 32)) (i32.const {fuel})))
+                    (br_if $no (i32.lt_u (i32.load (i32.const 32)) (i32.const {least})))
+                    ;; Its own list of buffers is as it was.
+                    (br_if $no (i32.ne (i32.load (i32.const 20)) (i32.const {bytes})))
+                    drop (i32.const 0))",
+                open(3, &file, 1, 0, BOTH)
+            ),
+        );
+        row(|sandbox| {
+            let tree = Tree::new();
+            let large = std::fs::File::create(tree.rw().join("file")).unwrap();
+            large.set_len(bytes as u64).unwrap();
+            let end = sandbox.run_with(&wasm, |task| task.mounts = tree.mounts());
+            assert_eq!(end.exit, Exit::Code(0), "{call}");
+        });
+    }
 }
 
 #[test]
@@ -412,6 +479,69 @@ fn t29_open_files_stop_at_the_guests_own_limit() {
             }
         },
     );
+}
+
+/// As many guests as there are, each within its own limit, leave the host a
+/// quarter of its descriptors.
+#[test]
+fn t29_all_guests_together_leave_the_host_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const ENFILE: u8 = 41;
+    let mut s = Strings::default();
+    let file = s.add(b"file");
+    // Opens until it is told that it cannot, and keeps what it has.
+    let hoards = p1(
+        64,
+        &format!(
+            "{} (func (export \"_start\") (loop (br_if 0 (i32.eqz {}))) (loop (br 0)))",
+            s.segment(),
+            open(3, &file, 1, 0, READ)
+        ),
+    );
+    let opens = p1_exits(64, &s.segment(), &open(3, &file, 1, 0, READ));
+    row(|sandbox| {
+        let tree = Tree::new();
+        let mounts = tree.mounts();
+        let before = getrlimit(Resource::Nofile);
+        let held = || std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        let limit = (held() + 150) * 4 / 3;
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(limit),
+                maximum: before.maximum,
+            },
+        )
+        .unwrap();
+        let mount = |task: &mut wasmjob_sandbox::Task| task.mounts = Arc::clone(&mounts);
+        // Started before there are none left.
+        let module = sandbox.module(&hoards);
+        let late = sandbox.module(&opens);
+        let runs: Vec<_> = (0..4)
+            .map(|_| sandbox.start_module(module.clone(), mount))
+            .collect();
+        eventually("they do not take all", || held() + 2 >= limit - limit / 4);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(held() <= limit - limit / 4 + 34, "{} of {limit}", held());
+        let ours: Vec<_> = (0..limit / 8)
+            .map(|_| std::fs::File::open(tree.rw().join("file")).unwrap())
+            .collect();
+        drop(ours);
+        let end = sandbox.start_module(late.clone(), mount).wait();
+        assert!(
+            matches!(&end.exit, Exit::Start(text) if text.contains("no file descriptors left"))
+                || end.exit == Exit::Code(ENFILE),
+            "{:?}",
+            end.exit
+        );
+        for run in runs {
+            run.handle.kill();
+            run.wait();
+        }
+        let end = sandbox.start_module(late, mount).wait();
+        assert_eq!(end.exit, Exit::Code(0));
+        setrlimit(Resource::Nofile, before).unwrap();
+    });
 }
 
 #[test]

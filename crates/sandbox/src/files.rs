@@ -1,0 +1,262 @@
+//! Where WASI's files differ here from Wasmtime's.
+//!
+//! - Only files, directories and links can be opened. Whoever opens a FIFO waits
+//!   for its other end in a thread of the host, which no deadline gives back; a
+//!   device may do anything. They are refused with `ENXIO` (0.2: `no-such-device`),
+//!   as a socket is in POSIX. The path is looked at before it is opened, so
+//!   somebody who renames a FIFO at the right moment gets one opened: guests
+//!   cannot make FIFOs, and the threads that they can hold are counted
+//!   (`Limits::blocking_threads`).
+//! - A quarter of the process' descriptors is the host's. All guests together may
+//!   take the others; who then opens a file is told `ENFILE` (0.2:
+//!   `insufficient-memory`), and who would be started with a directory is not.
+//!   One guest has a limit of its own besides (`Limits::handles`).
+//! - A read or write of more than the host may copy at once
+//!   (`Limits::hostcall_fuel`) is a short one, as POSIX allows and every
+//!   caller must expect, rather than an error. This is for WASI 0.1: a component
+//!   that hands over more in one call traps, because arguments are copied before
+//!   the function is called. Its streams say how much they take, which is less.
+
+use rustix::fd::AsRawFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Resource as Limited, getrlimit};
+use wasmtime::component::Resource;
+use wasmtime::{AsContextMut, Caller, Extern, Memory, StoreContextMut};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p1::types::{Errno, Error, Fd, Filetype, Lookupflags};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as p1, WasiSnapshotPreview1};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, ErrorCode, Host, HostDescriptor, OpenFlags, PathFlags,
+};
+use wiggle::{GuestMemory, GuestPtr};
+
+use crate::{ComponentLinker, CoreLinker, Guest};
+
+const P1: &str = "wasi_snapshot_preview1";
+
+/// The interface of files for components, as Wasmtime has just defined it.
+const P2: &str = "wasi:filesystem/types@0.2.12";
+
+/// Bytes that Wasmtime counts for one entry of a list of buffers, at most.
+const VECTOR_COST: usize = 16;
+
+/// Redefines what differs; shadowing must be allowed.
+pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
+    linker.func_wrap_async(
+        P1,
+        "path_open",
+        |mut caller: Caller<'_, Guest>,
+         (dir, follow, path, len, create, rights, inherited, flags, to): (
+            i32,
+            i32,
+            i32,
+            i32,
+            i32,
+            i64,
+            i64,
+            i32,
+            i32,
+        )| {
+            Box::new(async move {
+                let (memory, fuel) = enter(&mut caller)?;
+                let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+                let mut memory = GuestMemory::Unshared(bytes);
+                guest.wasi.set_hostcall_fuel(fuel);
+                let name = GuestPtr::new((path.cast_unsigned(), len.cast_unsigned()));
+                if !descriptors_left() {
+                    return Ok(Errno::Nfile as i32);
+                }
+                if is_special(guest, &mut memory, dir, follow, name).await {
+                    return Ok(Errno::Nxio as i32);
+                }
+                guest.wasi.set_hostcall_fuel(fuel);
+                p1::path_open(
+                    &mut guest.wasi,
+                    &mut memory,
+                    dir,
+                    follow,
+                    path,
+                    len,
+                    create,
+                    rights,
+                    inherited,
+                    flags,
+                    to,
+                )
+                .await
+            })
+        },
+    )?;
+    macro_rules! short {
+        ($name:literal, $function:ident $(, $more:ident: $ty:ty)*) => {
+            linker.func_wrap_async(
+                P1,
+                $name,
+                |mut caller: Caller<'_, Guest>,
+                 (fd, buffers, count, $($more,)* done): (i32, i32, i32, $($ty,)* i32)| {
+                    Box::new(async move {
+                        let (memory, fuel) = enter(&mut caller)?;
+                        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+                        guest.wasi.set_hostcall_fuel(fuel);
+                        let short = Short::of(bytes, buffers, count, fuel);
+                        let result = p1::$function(
+                            &mut guest.wasi,
+                            &mut GuestMemory::Unshared(bytes),
+                            fd,
+                            buffers,
+                            count,
+                            $($more,)*
+                            done,
+                        )
+                        .await;
+                        if let Some(short) = short {
+                            short.undo(bytes);
+                        }
+                        result
+                    })
+                },
+            )?;
+        };
+    }
+    short!("fd_read", fd_read);
+    short!("fd_write", fd_write);
+    short!("fd_pread", fd_pread, offset: i64);
+    short!("fd_pwrite", fd_pwrite, offset: i64);
+    Ok(())
+}
+
+/// Whether guests may take one more of the process' descriptors. The kernel
+/// gives out the lowest number that is free, so a new one tells how many there
+/// are, whoever opened them; counting would have to learn of every closing.
+/// Guests that ask at the same time may each take one: the host's share is far
+/// larger than the number of threads that open files.
+pub(crate) fn descriptors_left() -> bool {
+    let Some(limit) = getrlimit(Limited::Nofile).current else {
+        return true;
+    };
+    let guests = limit - limit / 4;
+    let probe = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    probe.is_ok_and(|probe| u64::from(probe.as_raw_fd().cast_unsigned()) < guests)
+}
+
+/// The guest's memory, and how much the host may copy in this call.
+fn enter(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<(Memory, usize)> {
+    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+        return Err(wasmtime::format_err!("missing required memory export"));
+    };
+    Ok((memory, caller.as_context_mut().hostcall_fuel()))
+}
+
+/// Whether `path` in `dir` names what must not be opened. What cannot be told,
+/// such as that it is not there, opening it will tell.
+async fn is_special(
+    guest: &mut Guest,
+    memory: &mut GuestMemory<'_>,
+    dir: i32,
+    follow: i32,
+    path: GuestPtr<str>,
+) -> bool {
+    let Ok(follow) = Lookupflags::try_from(follow) else {
+        return false;
+    };
+    let wasi = &mut guest.wasi;
+    match wasi
+        .path_filestat_get(memory, Fd::from(dir), follow, path)
+        .await
+    {
+        Ok(found) => !matches!(
+            found.filetype,
+            Filetype::RegularFile | Filetype::Directory | Filetype::SymbolicLink
+        ),
+        // Some kinds, such as sockets, have no name in WASI.
+        Err(error) => Error::downcast(error).is_err(),
+    }
+}
+
+/// A buffer of a guest that is too long for one call and was made shorter in the
+/// list of buffers, of which one call uses the first that is not empty.
+struct Short {
+    /// Where its length stands.
+    at: usize,
+    length: [u8; 4],
+    shortened: [u8; 4],
+}
+
+impl Short {
+    fn of(memory: &mut [u8], buffers: i32, count: i32, fuel: usize) -> Option<Self> {
+        let (buffers, count) = (
+            buffers.cast_unsigned() as usize,
+            count.cast_unsigned() as usize,
+        );
+        let max = fuel.checked_sub(count.checked_mul(VECTOR_COST)?)?;
+        let list = memory.get_mut(buffers..)?.chunks_exact_mut(8).take(count);
+        for (n, buffer) in list.enumerate() {
+            let length: [u8; 4] = buffer[4..].try_into().ok()?;
+            match u32::from_le_bytes(length) as usize {
+                0 => {}
+                bytes if bytes <= max => return None,
+                _ => {
+                    let shortened = u32::try_from(max).ok()?.to_le_bytes();
+                    buffer[4..].copy_from_slice(&shortened);
+                    return Some(Self {
+                        at: buffers + n * 8 + 4,
+                        length,
+                        shortened,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives the guest its list back, unless it was read into.
+    fn undo(self, memory: &mut [u8]) {
+        if let Some(length) = memory.get_mut(self.at..self.at + 4)
+            && *length == self.shortened
+        {
+            length.copy_from_slice(&self.length);
+        }
+    }
+}
+
+/// Redefines what differs; shadowing must be allowed.
+pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
+    let mut files = linker.instance(P2)?;
+    files.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store: StoreContextMut<'_, Guest>,
+         (dir, follow, path, create, flags): (
+            Resource<Descriptor>,
+            PathFlags,
+            String,
+            OpenFlags,
+            DescriptorFlags,
+        )| {
+            Box::new(async move {
+                if !descriptors_left() {
+                    return Ok((Err(ErrorCode::InsufficientMemory),));
+                }
+                let mut files = store.data_mut().filesystem();
+                let look = Resource::new_borrow(dir.rep());
+                let found = files.stat_at(look, follow, path.clone()).await;
+                if found.is_ok_and(|found| !is_openable(found.type_)) {
+                    return Ok((Err(ErrorCode::NoSuchDevice),));
+                }
+                let opened = files.open_at(dir, follow, path, create, flags).await;
+                // What is no error code must end the guest.
+                Ok((match opened {
+                    Ok(opened) => Ok(opened),
+                    Err(error) => Err(files.convert_error_code(error)?),
+                },))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+fn is_openable(kind: DescriptorType) -> bool {
+    matches!(
+        kind,
+        DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
+    )
+}

@@ -1,0 +1,161 @@
+//! Components with directories: T28 and long reads and writes.
+
+use wasmjob_sandbox::{Exit, Limits};
+
+use crate::attack::{assert_trap, row};
+use crate::files::{Tree, special_files};
+use crate::wat::command;
+
+/// The place of `no-such-device` in `error-code`.
+const NO_SUCH_DEVICE: u32 = 29;
+
+const ERROR_CODES: &str = "access would-block already bad-descriptor busy deadlock quota exist
+    file-too-large illegal-byte-sequence in-progress interrupted invalid io is-directory loop
+    too-many-links message-size name-too-long no-device no-entry no-lock insufficient-memory
+    insufficient-space not-directory not-empty not-recoverable unsupported no-tty no-such-device
+    overflow not-permitted pipe read-only invalid-seek text-file-busy cross-device";
+
+/// A component that has opened its first directory as `$dir` and succeeds if
+/// `check` leaves 1. `$open`, `$write` and `$read` put their results at 64.
+fn component(check: &str) -> Vec<u8> {
+    let codes: String = ERROR_CODES
+        .split_whitespace()
+        .map(|code| format!(" \"{code}\""))
+        .collect();
+    let types = format!(
+        r#"(import "wasi:filesystem/types@0.2.0" (instance $types
+            (export "descriptor" (type $d (sub resource)))
+            (type $path_flags (flags "symlink-follow"))
+            (export "path-flags" (type $pf (eq $path_flags)))
+            (type $open_flags (flags "create" "directory" "exclusive" "truncate"))
+            (export "open-flags" (type $of (eq $open_flags)))
+            (type $descriptor_flags (flags "read" "write" "file-integrity-sync"
+                "data-integrity-sync" "requested-write-sync" "mutate-directory"))
+            (export "descriptor-flags" (type $df (eq $descriptor_flags)))
+            (type $error_code (enum{codes}))
+            (export "error-code" (type $ec (eq $error_code)))
+            (export "[method]descriptor.open-at" (func (param "self" (borrow $d))
+                (param "path-flags" $pf) (param "path" string) (param "open-flags" $of)
+                (param "flags" $df) (result (result (own $d) (error $ec)))))
+            (export "[method]descriptor.write" (func (param "self" (borrow $d))
+                (param "buffer" (list u8)) (param "offset" u64) (result (result u64 (error $ec)))))
+            (export "[method]descriptor.read" (func (param "self" (borrow $d))
+                (param "length" u64) (param "offset" u64)
+                (result (result (tuple (list u8) bool) (error $ec)))))))
+        (alias export $types "descriptor" (type $descriptor))
+        (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
+            (alias outer 1 $descriptor (type $outer))
+            (export "descriptor" (type $d (eq $outer)))
+            (export "get-directories" (func (result (list (tuple (own $d) string)))))))"#
+    );
+    let lower = |name: &str, of: &str, function: &str| {
+        format!(
+            r#"(alias export {of} "{function}" (func ${name}))
+            (core func ${name}_core (canon lower (func ${name})
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))"#
+        )
+    };
+    let functions = [
+        lower("dirs", "$preopens", "get-directories"),
+        lower("open", "$types", "[method]descriptor.open-at"),
+        lower("write", "$types", "[method]descriptor.write"),
+        lower("read", "$types", "[method]descriptor.read"),
+    ]
+    .concat();
+    command(
+        &format!(
+            r#"{types}
+            (core module $Libc (memory (export "memory") 512) (global $at (mut i32) (i32.const 16777216))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                    (global.get $at)
+                    (global.set $at (i32.and (i32.const -16)
+                        (i32.add (i32.const 15) (i32.add (global.get $at) (local.get 3)))))))
+            (core instance $libc (instantiate $Libc))
+            {functions}
+            (core module $Main
+                (import "libc" "memory" (memory 512))
+                (import "fs" "dirs" (func $dirs (param i32)))
+                (import "fs" "open" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+                (import "fs" "write" (func $write (param i32 i32 i32 i64 i32)))
+                (import "fs" "read" (func $read (param i32 i64 i64 i32)))
+                (data (i32.const 1024) "file") (data (i32.const 1040) "fifo")
+                (data (i32.const 1056) "sock")
+                (func (export "run") (result i32) (local $dir i32)
+                    (call $dirs (i32.const 64))
+                    (local.set $dir (i32.load (i32.load (i32.const 64))))
+                    (i32.eqz {check})))
+            (core instance $main (instantiate $Main
+                (with "libc" (instance $libc))
+                (with "fs" (instance (export "dirs" (func $dirs_core))
+                    (export "open" (func $open_core)) (export "write" (func $write_core))
+                    (export "read" (func $read_core))))))"#
+        ),
+        "",
+    )
+}
+
+/// Opens what is named at `path` in memory, to read and write.
+fn open(path: u32) -> String {
+    format!(
+        "(call $open (local.get $dir) (i32.const 0) (i32.const {path}) (i32.const 4)
+            (i32.const 0) (i32.const 3) (i32.const 64))"
+    )
+}
+
+#[test]
+fn t28_special_files_cannot_be_opened_by_components() {
+    let refused = |path| {
+        component(&format!(
+            "(block (result i32) {} (i32.and
+                (i32.eq (i32.load8_u (i32.const 64)) (i32.const 1))
+                (i32.eq (i32.load8_u (i32.const 68)) (i32.const {NO_SUCH_DEVICE}))))",
+            open(path)
+        ))
+    };
+    row(|sandbox| {
+        let tree = Tree::new();
+        let _listening = special_files(&tree);
+        for path in [1040, 1056] {
+            let end = sandbox.run_with(&refused(path), |task| task.mounts = tree.mounts());
+            assert_eq!(end.exit, Exit::Code(0), "{path}");
+        }
+        let opened = component(&format!(
+            "(block (result i32) {} (i32.eqz (i32.load8_u (i32.const 64))))",
+            open(1024)
+        ));
+        let end = sandbox.run_with(&opened, |task| task.mounts = tree.mounts());
+        assert_eq!(end.exit, Exit::Code(0));
+    });
+}
+
+/// Writes `bytes` in one call, and reads twice as many in another.
+fn writes(bytes: usize) -> Vec<u8> {
+    component(&format!(
+        "(block $no (result i32) (i32.const 0) {}
+            (br_if $no (i32.load8_u (i32.const 64)))
+            (local.set $dir (i32.load (i32.const 68)))
+            (call $write (local.get $dir) (i32.const 2000000) (i32.const {bytes}) (i64.const 0)
+                (i32.const 64))
+            (br_if $no (i32.load8_u (i32.const 64)))
+            (br_if $no (i64.ne (i64.load (i32.const 72)) (i64.const {bytes})))
+            (call $read (local.get $dir) (i64.const {}) (i64.const 0) (i32.const 64))
+            (br_if $no (i32.load8_u (i32.const 64)))
+            drop (i32.gt_u (i32.load (i32.const 72)) (i32.const 0)))",
+        open(1024),
+        2 * bytes
+    ))
+}
+
+/// Arguments are copied before the function is called: what is too much is a trap.
+#[test]
+fn a_component_hands_over_as_much_as_the_host_copies() {
+    let most = Limits::default().hostcall_fuel;
+    row(|sandbox| {
+        let tree = Tree::new();
+        let run = |bytes| sandbox.run_with(&writes(bytes), |task| task.mounts = tree.mounts());
+        assert_eq!(run(most).exit, Exit::Code(0));
+        let written = std::fs::metadata(tree.rw().join("file")).unwrap().len();
+        assert_eq!(written, most as u64);
+        assert_trap(run(2 * most), "too much data is being copied");
+    });
+}

@@ -1,9 +1,11 @@
-//! CronJobs. The dialect of schedules is `schedule`'s (and later a crate's own).
+//! CronJobs. What is a schedule and what a time zone is said by `wasmjob-schedule`.
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
 
+use wasmjob_schedule::{Schedule, Zone};
+
 use super::job::open_job_spec;
-use super::{Errors, meta, schedule, text, time_zone};
+use super::{Errors, meta, text};
 use crate::field::{Error, ErrorList, Path};
 
 /// The controller appends 11 characters, and the name of a Job may have 63.
@@ -77,8 +79,8 @@ pub(super) fn schedule_format(
     has_zone: bool,
     path: &Path,
 ) {
-    if let Err(message) = schedule::check(value) {
-        errors.push(Error::invalid(path, value, message));
+    if let Err(error) = Schedule::parse(value) {
+        errors.push(Error::invalid(path, value, error.to_string()));
     }
     if !value.contains("TZ") {
         return;
@@ -98,7 +100,7 @@ pub(super) fn time_zone(errors: &mut Errors, zone: Option<&str>, path: &Path) {
         errors.push(Error::invalid(path, zone, message));
         return;
     }
-    if !time_zone::is_well_formed(zone) {
+    if !is_well_formed(zone) {
         errors.push(Error::invalid(
             path,
             zone,
@@ -112,13 +114,27 @@ pub(super) fn time_zone(errors: &mut Errors, zone: Option<&str>, path: &Path) {
         errors.push(Error::invalid(path, zone, message));
     }
     // Go knows "Local" itself, in this spelling only.
-    if zone != "Local" && !time_zone::exists(zone) {
+    if Zone::load(zone, &Zone::utc()).is_err() {
         errors.push(Error::invalid(
             path,
             zone,
             format!("unknown time zone {zone}"),
         ));
     }
+}
+
+/// Whether `name` has the form of a zone's name: parts of 1 to 14 characters, none
+/// of which leads anywhere else when it becomes part of a path.
+fn is_well_formed(name: &str) -> bool {
+    name.split('/').all(|part| {
+        (1..=14).contains(&part.len())
+            && part != "."
+            && part != ".."
+            && !part.starts_with('-')
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
+    })
 }
 
 fn job_template(errors: &mut Errors, template: &JobTemplateSpec, path: &Path) {

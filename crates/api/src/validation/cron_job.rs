@@ -7,6 +7,7 @@ use wasmjob_schedule::{Schedule, Zone};
 use super::job::open_job_spec;
 use super::{Errors, meta, text};
 use crate::field::{Error, ErrorList, Path};
+use crate::{Allowed, CronJobOptions, OptionError};
 
 /// The controller appends 11 characters, and the name of a Job may have 63.
 const NAME_BYTES_MAX: usize = 52;
@@ -17,6 +18,7 @@ pub fn validate_cron_job(cron_job: &CronJob) -> ErrorList {
     let mut errors = Errors::new();
     let path = Path::new("metadata");
     meta::object_meta(&mut errors, &cron_job.metadata, &path);
+    options(&mut errors, option_errors(cron_job));
     cron_job_spec(&mut errors, &cron_job.spec, None, &Path::new("spec"));
     let name = text(&cron_job.metadata.name);
     if name.len() > NAME_BYTES_MAX {
@@ -27,7 +29,7 @@ pub fn validate_cron_job(cron_job: &CronJob) -> ErrorList {
 }
 
 /// Checks what `new` makes of `old`. Everything may change; what was accepted once
-/// (a time zone, a `TZ=` in the schedule) is not held against an update.
+/// (a time zone, a `TZ=` in the schedule, an annotation of ours) is not held against an update.
 #[must_use]
 pub fn validate_cron_job_update(new: &CronJob, old: &CronJob) -> ErrorList {
     let mut errors = Errors::new();
@@ -37,8 +39,28 @@ pub fn validate_cron_job_update(new: &CronJob, old: &CronJob) -> ErrorList {
         &old.metadata,
         &Path::new("metadata"),
     );
+    let mut wrong = option_errors(new);
+    let was_wrong = option_errors(old);
+    wrong.retain(|error| !was_wrong.contains(error));
+    options(&mut errors, wrong);
     cron_job_spec(&mut errors, &new.spec, Some(&old.spec), &Path::new("spec"));
     errors.into_list()
+}
+
+fn option_errors(cron_job: &CronJob) -> Vec<OptionError> {
+    CronJobOptions::parse(cron_job.metadata.annotations.as_ref()).1
+}
+
+/// Our own annotations: a misspelt one must not pass for the default.
+fn options(errors: &mut Errors, wrong: Vec<OptionError>) {
+    let path = Path::new("metadata").child("annotations");
+    for error in wrong {
+        let path = path.key(error.key);
+        errors.push(match error.allowed {
+            Allowed::Words(words) => Error::not_supported(&path, &error.value, words),
+            Allowed::Text(text) => Error::invalid(&path, &error.value, text),
+        });
+    }
 }
 
 fn cron_job_spec(errors: &mut Errors, spec: &CronJobSpec, old: Option<&CronJobSpec>, path: &Path) {

@@ -124,11 +124,15 @@ impl Schedule {
             let more = (until.as_second() - last.as_second()) / seconds;
             return Timestamp::from_second(last.as_second() + more * seconds).ok();
         }
+        // Usually there is one at most.
+        match next(last) {
+            Some(later) => last = later,
+            None => return Some(last),
+        }
         // From `none` on there is nothing more until `until`.
         let mut none = until;
         while last < none {
-            // First near the end, where it usually is.
-            let middle = nearer_half(last, none);
+            let middle = middle(last, none);
             match next(middle) {
                 Some(later) => last = later,
                 None if middle == last => break,
@@ -154,7 +158,7 @@ impl Trigger {
 }
 
 /// The instant in the middle, cut to a second.
-fn nearer_half(early: Timestamp, late: Timestamp) -> Timestamp {
+fn middle(early: Timestamp, late: Timestamp) -> Timestamp {
     let half = (late.as_second() - early.as_second()) / 2;
     Timestamp::from_second(early.as_second() + half).unwrap_or(early)
 }

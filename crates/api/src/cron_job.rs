@@ -111,6 +111,8 @@ pub struct Told {
     pub generation: Option<i64>,
     /// Unfinished Jobs that somebody else made in the name of the CronJob.
     pub unexpected: Vec<Uid>,
+    /// The base from which there were too many missed slots.
+    pub too_many: Option<Timestamp>,
     /// The start of the host for which `wasmjob.dev/reboot` made its Job.
     pub reboot: Option<Timestamp>,
 }

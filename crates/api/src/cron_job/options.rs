@@ -3,7 +3,7 @@
 //! | annotation | values | default |
 //! |---|---|---|
 //! | `wasmjob.dev/catch-up` | `latest`, `none`, `all` | `latest`, as Kubernetes does |
-//! | `wasmjob.dev/catch-up-limit` | 1 to 100 runs, for `all` | 10 |
+//! | `wasmjob.dev/catch-up-limit` | 1 to 50 runs, for `all` | 10 |
 //! | `wasmjob.dev/dst` | `kubernetes`, `once`, `skip` | `kubernetes` |
 //! | `wasmjob.dev/jitter` | a duration, `0s` to `24h` | none |
 //! | `wasmjob.dev/reboot` | `true`, `false` | `false` |
@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use wasmjob_schedule::{DstPolicy, GoDuration};
 
+use super::SLOT_RECORDS_MAX;
+
 /// What is done about slots that passed while nobody could start them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum CatchUp {
@@ -26,7 +28,7 @@ pub enum CatchUp {
     None,
     /// Every one runs, oldest first, of the latest `limit` ones.
     All {
-        /// At most so many; 1 to 100.
+        /// At most so many; 1 to 50.
         limit: usize,
     },
 }
@@ -72,8 +74,8 @@ const REBOOT: &str = "wasmjob.dev/reboot";
 
 /// Runs that make up for missed ones, unless a limit is given.
 const LIMIT: usize = 10;
-/// More would be a flood after a month of being down.
-const LIMIT_MAX: usize = 100;
+/// As many as the ledger has room for, so that each of them can be explained.
+const LIMIT_MAX: usize = SLOT_RECORDS_MAX;
 /// A day spreads even what runs daily over all of it.
 const JITTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -89,7 +91,7 @@ impl CronJobOptions {
         let limit = read
             .value(
                 CATCH_UP_LIMIT,
-                Allowed::Text("must be a number from 1 to 100"),
+                Allowed::Text("must be a number from 1 to 50"),
                 limit,
             )
             .unwrap_or(LIMIT);
@@ -229,7 +231,7 @@ mod tests {
         for value in ["30", "25h", "1d", "NaN", "99999999999h"] {
             assert_eq!(parse(&[("jitter", value)]).1, ["wasmjob.dev/jitter"]);
         }
-        for value in ["101", "-1", "ten", "99999999999999999999"] {
+        for value in ["51", "-1", "ten", "99999999999999999999"] {
             let errors = parse(&[("catch-up-limit", value)]).1;
             assert_eq!(errors, ["wasmjob.dev/catch-up-limit"]);
         }

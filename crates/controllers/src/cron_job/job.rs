@@ -32,17 +32,23 @@ fn is_below_a_minute(cron_job: &CronJob) -> bool {
     interval.is_some_and(|interval| interval.as_secs() < 60)
 }
 
-/// The name of the Job for a start of the host (`wasmjob.dev/reboot`).
+/// The name of the Job for a start of the host (`wasmjob.dev/reboot`): `<cronjob>-r` and
+/// the seconds since 1970 in hexadecimal, so that two starts within a minute differ. It
+/// takes 10 characters until the year 2106, and 11 after it.
 pub(super) fn reboot_name(cron_job: &CronJob, started: Timestamp) -> String {
-    format!("{}-r{}", cron_job.name, started.as_second().div_euclid(60))
+    format!("{}-r{:x}", cron_job.name, started.as_second().max(0))
 }
 
 /// Whether `name` is one that the CronJob gives.
 pub(super) fn is_own_name(cron_job: &CronJob, name: &str) -> bool {
-    name.strip_prefix(&*cron_job.name)
-        .and_then(|rest| rest.strip_prefix('-'))
-        .map(|rest| rest.strip_prefix('r').unwrap_or(rest))
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    let rest = name.strip_prefix(&*cron_job.name);
+    let Some(rest) = rest.and_then(|rest| rest.strip_prefix('-')) else {
+        return false;
+    };
+    match rest.strip_prefix('r') {
+        Some(start) => !start.is_empty() && start.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 /// The Job of the template, as an object that is not defaulted yet (`getJobFromTemplate2`).

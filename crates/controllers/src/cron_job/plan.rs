@@ -219,7 +219,8 @@ impl Look<'_> {
     /// created since waits for the next one.
     fn reboot(&mut self) {
         let started = self.around.started;
-        let done = self.status.told.reboot >= Some(started);
+        let told = self.status.told.reboot;
+        let done = told.is_some_and(|told| told.as_second() >= started.as_second());
         let wanted = self.cron_job.spec.options.reboot && self.cron_job.created < started;
         if done || !wanted {
             return;

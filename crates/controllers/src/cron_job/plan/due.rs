@@ -115,7 +115,7 @@ impl Look<'_> {
         self.plan.events.push(Event::warning("MissSchedule", text));
     }
 
-    /// `TooManyMissedTimes`, when they are first seen.
+    /// `TooManyMissedTimes`, once for each base that they are counted from.
     fn warn_of_many(
         &mut self,
         slots: &Slots<'_>,
@@ -123,14 +123,17 @@ impl Look<'_> {
         latest: Timestamp,
         due: Timestamp,
     ) {
-        if self.status.ledger.settled >= Some(latest) {
+        if self.status.told.too_many == Some(from) {
             return;
         }
-        let from = match self.earliest_in_time(due) {
-            Some(earliest) => from.max(a_moment_before(earliest)),
-            None => from,
-        };
-        if slots.between(from, latest).nth(MANY_MISSED).is_some() {
+        let earliest = self.earliest_in_time(due).map(a_moment_before);
+        let counted_from = earliest.map_or(from, |earliest| earliest.max(from));
+        if slots
+            .between(counted_from, latest)
+            .nth(MANY_MISSED)
+            .is_some()
+        {
+            self.status.told.too_many = Some(from);
             self.plan.events.push(Event::warning(
                 "TooManyMissedTimes",
                 "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew",

@@ -13,9 +13,23 @@ use crate::expression::Expression;
 pub(crate) const YEARS_MAX: i64 = 5;
 
 /// The first second after `after` (seconds since 1970) that fits.
+///
+/// Where the clocks go back over midnight the search may find a time before its begin
+/// (in Newfoundland, until 2011), and Go would go round in circles. Here it begins again
+/// a minute later.
 pub(crate) fn next_after(expression: &Expression, after: i64, zone: &Zone) -> Option<i64> {
-    Search::new(expression, after.checked_add(1)?, zone).run()
+    let begins = (0..MINUTES_BACK_MAX).map(|minutes| after.saturating_add(1 + minutes * 60));
+    for begin in begins {
+        let next = Search::new(expression, begin, zone).run()?;
+        if next > after {
+            return Some(next);
+        }
+    }
+    None
 }
+
+/// Clocks went back by a day where the date line moved, and by three hours elsewhere.
+const MINUTES_BACK_MAX: i64 = 25 * 60;
 
 struct Search<'a> {
     expression: &'a Expression,

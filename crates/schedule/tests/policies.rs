@@ -127,3 +127,13 @@ fn a_zone_in_the_schedule_wins_over_the_callers() {
     assert_eq!(next("TZ=Local 0 1 * * *"), "2026-01-01T16:00:00Z");
     assert_eq!(next("0 1 * * *"), "2026-01-01T16:00:00Z");
 }
+
+#[test]
+fn where_gos_search_goes_back_ours_goes_on() {
+    // In 2004 Newfoundland set its clocks back from 00:01 on 31 October to 23:01.
+    let schedule = Schedule::parse("1 * 31 * *").unwrap();
+    let zone = Zone::load("America/St_Johns", &Zone::utc()).unwrap();
+    let at = "2004-10-31T02:31:00Z".parse().unwrap();
+    let next = schedule.next_after(at, &zone, Kubernetes).unwrap();
+    assert_eq!(zone.rfc3339(next), "2004-10-31T00:01:00-03:30");
+}

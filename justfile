@@ -26,6 +26,10 @@ bench:
 sim seeds="100000":
     cargo run --release -p wasmjob-controllers --example sim -- {{seeds}}
 
+# Seeds of the CronJob simulator.
+cron-sim seeds="20000":
+    cargo run --release -p wasmjob-controllers --example cron_sim -- {{seeds}}
+
 # Rebuilds the committed example modules.
 build-examples:
     scripts/build-examples.sh

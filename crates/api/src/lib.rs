@@ -6,10 +6,11 @@
 //!
 //! Two forms of an object live side by side. At the edges (manifests, the HTTP
 //! API, `-o json`) an object is the Kubernetes type from `k8s-openapi`. Inside,
-//! a [`Job`] carries its spec parsed once behind an `Arc`, and a [`Pod`] is a
-//! row: a reference to the template that it shares with its siblings plus what
+//! a [`Job`] or [`CronJob`] carries its spec parsed once behind an `Arc`, and a
+//! [`Pod`] is a row: a reference to the template that it shares with its siblings plus what
 //! differs. A row becomes a full Kubernetes object when somebody reads it.
 
+mod cron_job;
 pub mod defaults;
 mod event;
 pub mod field;
@@ -24,6 +25,11 @@ pub mod support;
 mod uid;
 pub mod validation;
 
+pub use cron_job::{
+    Allowed, CatchUp, Cause, ConcurrencyPolicy, CronJob, CronJobOptions, CronJobSpec,
+    CronJobStatus, JobReference, Obstacle, OptionError, Rule, SLOT_RECORDS_MAX, SlotLedger,
+    SlotRecord, SlotVerdict, Told,
+};
 pub use event::{Event, EventNote, EventType};
 pub use index_set::{IndexSet, IndexSetError};
 pub use job::{
@@ -35,6 +41,9 @@ pub use pod::{
 };
 pub use quantity::{Quantity, QuantityError};
 pub use uid::Uid;
+
+/// Schedules and time zones, as a CronJob's spec holds them.
+pub use wasmjob_schedule as schedule;
 
 /// The Kubernetes types, of the version whose semantics wasmjob follows.
 pub use k8s_openapi;

@@ -2,6 +2,7 @@
 
 mod condition;
 mod container;
+mod cron_job;
 mod job;
 mod pod;
 

@@ -25,6 +25,14 @@ impl Uid {
     }
 }
 
+impl Uid {
+    /// The bits, version and variant included.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+}
+
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let b = self.0;

@@ -18,9 +18,7 @@ mod pod;
 mod policies;
 mod probe;
 mod resources;
-mod schedule;
 mod selector;
-mod time_zone;
 mod volume;
 mod warnings;
 

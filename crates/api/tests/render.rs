@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::{
-    ContainerState, ContainerStatus, Deletion, Disruption, Job, JobCondition, JobConditionType,
-    Phase, Pod, PodStatus, Terminated, Uid, Usage, defaults,
+    ContainerState, ContainerStatus, CronJob, Deletion, Disruption, Job, JobCondition,
+    JobConditionType, JobReference, Phase, Pod, PodStatus, SlotVerdict, Terminated, Uid, Usage,
+    defaults,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -315,4 +316,58 @@ fn a_failed_job_shows_as_kubernetes_shows_it() {
 fn a_job_before_its_first_sync_has_an_empty_status() {
     let object = serde_json::to_value(indexed().to_object()).unwrap();
     assert_eq!(object["status"], json!({}));
+}
+
+#[test]
+fn a_cron_job_shows_its_status_and_its_slots() {
+    let mut object: batch::CronJob = serde_json::from_value(json!({
+        "metadata": {"name": "nightly", "namespace": "default", "annotations": {"a": "b"}},
+        "spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "c", "image": "busybox"}],
+        }}}}},
+    }))
+    .unwrap();
+    defaults::cron_job(&mut object);
+    let mut row = CronJob::new(object, Uid::from_random(7), at(0));
+    let fresh = serde_json::to_value(row.to_object()).unwrap();
+    assert_eq!(fresh["status"], json!({}));
+    assert_eq!(fresh["metadata"]["annotations"], json!({"a": "b"}));
+    assert_eq!(fresh["spec"]["concurrencyPolicy"], json!("Allow"));
+
+    row.resource_version = 12;
+    row.deletion = Some(at(9));
+    row.status.active.push(JobReference {
+        uid: Uid::from_random(8),
+        name: "nightly-29920320".into(),
+    });
+    row.status.last_schedule_time = Some(at(3));
+    row.status.last_successful_time = Some(at(4));
+    let ran = SlotVerdict::Ran { late_seconds: 0 };
+    let slot = Timestamp::from_second(at(3).as_second()).unwrap();
+    row.status.ledger.settle(slot, ran);
+    let object = serde_json::to_value(row.to_object()).unwrap();
+    assert_eq!(
+        object["metadata"],
+        json!({
+            "name": "nightly", "namespace": "default",
+            "uid": "00000000-0000-4000-8000-000000000007", "resourceVersion": "12",
+            "generation": 1, "creationTimestamp": "2026-11-21T00:00:00Z",
+            "deletionTimestamp": "2026-11-21T00:00:09Z", "deletionGracePeriodSeconds": 0,
+            "annotations": {
+                "a": "b",
+                "wasmjob.dev/slots": r#"{"slots":[{"slot":"2026-11-21T00:00:03Z","verdict":"Ran"}]}"#,
+            },
+        })
+    );
+    assert_eq!(
+        object["status"],
+        json!({
+            "active": [{
+                "apiVersion": "batch/v1", "kind": "Job", "namespace": "default",
+                "name": "nightly-29920320", "uid": "00000000-0000-4000-8000-000000000008",
+            }],
+            "lastScheduleTime": "2026-11-21T00:00:03Z",
+            "lastSuccessfulTime": "2026-11-21T00:00:04Z",
+        })
+    );
 }

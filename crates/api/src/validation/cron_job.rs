@@ -1,10 +1,13 @@
-//! CronJobs. The dialect of schedules is `schedule`'s (and later a crate's own).
+//! CronJobs. What is a schedule and what a time zone is said by `wasmjob-schedule`.
 
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec};
 
+use wasmjob_schedule::{Schedule, Zone};
+
 use super::job::open_job_spec;
-use super::{Errors, meta, schedule, text, time_zone};
+use super::{Errors, meta, text};
 use crate::field::{Error, ErrorList, Path};
+use crate::{Allowed, CronJobOptions, OptionError};
 
 /// The controller appends 11 characters, and the name of a Job may have 63.
 const NAME_BYTES_MAX: usize = 52;
@@ -15,6 +18,7 @@ pub fn validate_cron_job(cron_job: &CronJob) -> ErrorList {
     let mut errors = Errors::new();
     let path = Path::new("metadata");
     meta::object_meta(&mut errors, &cron_job.metadata, &path);
+    options(&mut errors, option_errors(cron_job));
     cron_job_spec(&mut errors, &cron_job.spec, None, &Path::new("spec"));
     let name = text(&cron_job.metadata.name);
     if name.len() > NAME_BYTES_MAX {
@@ -25,7 +29,7 @@ pub fn validate_cron_job(cron_job: &CronJob) -> ErrorList {
 }
 
 /// Checks what `new` makes of `old`. Everything may change; what was accepted once
-/// (a time zone, a `TZ=` in the schedule) is not held against an update.
+/// (a time zone, a `TZ=` in the schedule, an annotation of ours) is not held against an update.
 #[must_use]
 pub fn validate_cron_job_update(new: &CronJob, old: &CronJob) -> ErrorList {
     let mut errors = Errors::new();
@@ -35,8 +39,28 @@ pub fn validate_cron_job_update(new: &CronJob, old: &CronJob) -> ErrorList {
         &old.metadata,
         &Path::new("metadata"),
     );
+    let mut wrong = option_errors(new);
+    let was_wrong = option_errors(old);
+    wrong.retain(|error| !was_wrong.contains(error));
+    options(&mut errors, wrong);
     cron_job_spec(&mut errors, &new.spec, Some(&old.spec), &Path::new("spec"));
     errors.into_list()
+}
+
+fn option_errors(cron_job: &CronJob) -> Vec<OptionError> {
+    CronJobOptions::parse(cron_job.metadata.annotations.as_ref()).1
+}
+
+/// Our own annotations: a misspelt one must not pass for the default.
+fn options(errors: &mut Errors, wrong: Vec<OptionError>) {
+    let path = Path::new("metadata").child("annotations");
+    for error in wrong {
+        let path = path.key(error.key);
+        errors.push(match error.allowed {
+            Allowed::Words(words) => Error::not_supported(&path, &error.value, words),
+            Allowed::Text(text) => Error::invalid(&path, &error.value, text),
+        });
+    }
 }
 
 fn cron_job_spec(errors: &mut Errors, spec: &CronJobSpec, old: Option<&CronJobSpec>, path: &Path) {
@@ -77,8 +101,8 @@ pub(super) fn schedule_format(
     has_zone: bool,
     path: &Path,
 ) {
-    if let Err(message) = schedule::check(value) {
-        errors.push(Error::invalid(path, value, message));
+    if let Err(error) = Schedule::parse(value) {
+        errors.push(Error::invalid(path, value, error.to_string()));
     }
     if !value.contains("TZ") {
         return;
@@ -98,7 +122,7 @@ pub(super) fn time_zone(errors: &mut Errors, zone: Option<&str>, path: &Path) {
         errors.push(Error::invalid(path, zone, message));
         return;
     }
-    if !time_zone::is_well_formed(zone) {
+    if !is_well_formed(zone) {
         errors.push(Error::invalid(
             path,
             zone,
@@ -112,13 +136,27 @@ pub(super) fn time_zone(errors: &mut Errors, zone: Option<&str>, path: &Path) {
         errors.push(Error::invalid(path, zone, message));
     }
     // Go knows "Local" itself, in this spelling only.
-    if zone != "Local" && !time_zone::exists(zone) {
+    if Zone::load(zone, &Zone::utc()).is_err() {
         errors.push(Error::invalid(
             path,
             zone,
             format!("unknown time zone {zone}"),
         ));
     }
+}
+
+/// Whether `name` has the form of a zone's name: parts of 1 to 14 characters, none
+/// of which leads anywhere else when it becomes part of a path.
+fn is_well_formed(name: &str) -> bool {
+    name.split('/').all(|part| {
+        (1..=14).contains(&part.len())
+            && part != "."
+            && part != ".."
+            && !part.starts_with('-')
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
+    })
 }
 
 fn job_template(errors: &mut Errors, template: &JobTemplateSpec, path: &Path) {

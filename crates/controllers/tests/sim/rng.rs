@@ -33,6 +33,7 @@ impl Rng {
         choices[self.below(choices.len() as u64) as usize]
     }
 
+    #[allow(dead_code, reason = "not every simulator needs it")]
     pub(crate) fn some<T>(&mut self, percent: u64, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
         self.chance(percent).then(|| make(self))
     }

@@ -4,12 +4,14 @@ mod ledger;
 mod options;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 use wasmjob_schedule::{Schedule, ScheduleError, UnknownZone, Zone};
 
 pub use ledger::{Cause, Obstacle, Rule, SLOT_RECORDS_MAX, SlotLedger, SlotRecord, SlotVerdict};
@@ -38,6 +40,9 @@ pub struct CronJob {
     pub metadata: Arc<ObjectMeta>,
     /// The spec, with what annotations add to it.
     pub spec: Arc<CronJobSpec>,
+    /// The directory that relative references to modules are relative to. No
+    /// client sees it.
+    pub base: Arc<Path>,
     /// The status.
     pub status: CronJobStatus,
 }
@@ -79,7 +84,7 @@ pub enum ConcurrencyPolicy {
 
 /// The status of a CronJob. All of it must be kept with the row; what clients see of the
 /// last three fields is the annotation `wasmjob.dev/slots`.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct CronJobStatus {
     /// Jobs that have not finished, in the order in which they were created.
     pub active: Vec<JobReference>,
@@ -94,7 +99,7 @@ pub struct CronJobStatus {
 }
 
 /// A Job in `status.active`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobReference {
     /// Identity.
     pub uid: Uid,
@@ -105,7 +110,7 @@ pub struct JobReference {
 /// What the controller does or says only once.
 ///
 /// Kubernetes repeats such an event at every sync, and knows no start of the host.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Told {
     /// The generation whose schedule or zone was found wanting.
     pub generation: Option<i64>,
@@ -166,6 +171,7 @@ impl CronJob {
             generation: 1,
             resource_version: 0,
             spec: Arc::new(spec),
+            base: Arc::from(Path::new(".")),
             metadata: Arc::new(metadata),
             status: CronJobStatus::default(),
         }

@@ -40,7 +40,7 @@ pub use pod::{
     PodTemplate, Terminated, Usage,
 };
 pub use quantity::{Quantity, QuantityError};
-pub use uid::Uid;
+pub use uid::{Uid, UidError};
 
 /// Schedules and time zones, as a CronJob's spec holds them.
 pub use wasmjob_schedule as schedule;

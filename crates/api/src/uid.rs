@@ -25,11 +25,20 @@ impl Uid {
     }
 }
 
-impl Uid {
-    /// The bits, version and variant included.
-    #[must_use]
-    pub const fn bits(self) -> u128 {
-        self.0
+/// A text is not a UID.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a UID: expected 32 hexadecimal digits in five groups")]
+pub struct UidError;
+
+impl std::str::FromStr for Uid {
+    type Err = UidError;
+
+    fn from_str(text: &str) -> Result<Self, UidError> {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        let bits = u128::from_str_radix(&digits, 16).map_err(|_| UidError)?;
+        let uid = Self::from_random(bits);
+        // Only what we print ourselves: nothing else can name an object here.
+        (uid.to_string() == text).then_some(uid).ok_or(UidError)
     }
 }
 
@@ -51,6 +60,15 @@ impl fmt::Display for Uid {
 #[cfg(test)]
 mod tests {
     use super::Uid;
+
+    #[test]
+    fn only_what_a_uid_prints_is_one() {
+        let uid = Uid::from_random(0x1234_5678_9abc);
+        assert_eq!(uid.to_string().parse(), Ok(uid));
+        for text in ["", "x", "00000000-0000-0000-0000-000000000000", "é"] {
+            assert!(text.parse::<Uid>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_uid_prints_as_a_version_4_uuid() {

@@ -21,6 +21,6 @@ mod store;
 mod watch;
 
 pub use durable::{Directory, Disk, Medium, OpenError};
-pub use object::{Change, EventRecord, Key, Kind, Object, Stored};
+pub use object::{Change, EventRecord, Key, Kind, ManifestObject, ManifestRecord, Object, Stored};
 pub use store::{Health, Store, Transaction};
 pub use watch::{Expired, Watch};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wasmjob_api::{Event, Job, Pod, Uid};
+use wasmjob_api::{CronJob, Event, Job, Pod, Uid};
 
 /// The kind of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -16,13 +16,17 @@ pub enum Kind {
     Pod,
     /// `v1` Event.
     Event,
+    /// `batch/v1` CronJob.
+    CronJob,
+    /// What a file of a directory of manifests stands for; no Kubernetes object.
+    Manifest,
 }
 
 /// What identifies an object among all.
 ///
 /// UIDs are unique for ever, so a row is found by one number; names are for
 /// people, and are unique among the living of a kind and namespace.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Key {
     /// The kind.
     pub kind: Kind,
@@ -39,6 +43,35 @@ pub enum Object {
     Pod(Arc<Pod>),
     /// An event.
     Event(Arc<EventRecord>),
+    /// A CronJob.
+    CronJob(Arc<CronJob>),
+    /// A file.
+    Manifest(Arc<ManifestRecord>),
+}
+
+/// A file of a directory of manifests, as it was last taken over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ManifestRecord {
+    /// Identity of the record.
+    pub uid: Uid,
+    /// The file's name within the directory.
+    pub file: Arc<str>,
+    /// A digest of its bytes.
+    pub digest: Arc<str>,
+    /// What it stands for. A Job that its time to live has removed stays here, so
+    /// that it is not run again.
+    pub objects: Vec<ManifestObject>,
+}
+
+/// An object of a manifest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ManifestObject {
+    /// What it was made as.
+    pub key: Key,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
 }
 
 /// An event and what it is about.
@@ -77,6 +110,14 @@ impl Object {
                 kind: Kind::Event,
                 uid: event.uid,
             },
+            Self::CronJob(cron_job) => Key {
+                kind: Kind::CronJob,
+                uid: cron_job.uid,
+            },
+            Self::Manifest(manifest) => Key {
+                kind: Kind::Manifest,
+                uid: manifest.uid,
+            },
         }
     }
 
@@ -85,7 +126,7 @@ impl Object {
     pub fn as_job(&self) -> Option<&Arc<Job>> {
         match self {
             Self::Job(job) => Some(job),
-            Self::Pod(_) | Self::Event(_) => None,
+            _ => None,
         }
     }
 
@@ -94,7 +135,25 @@ impl Object {
     pub fn as_pod(&self) -> Option<&Arc<Pod>> {
         match self {
             Self::Pod(pod) => Some(pod),
-            Self::Job(_) | Self::Event(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The CronJob, if it is one.
+    #[must_use]
+    pub fn as_cron_job(&self) -> Option<&Arc<CronJob>> {
+        match self {
+            Self::CronJob(cron_job) => Some(cron_job),
+            _ => None,
+        }
+    }
+
+    /// The file's record, if it is one.
+    #[must_use]
+    pub fn as_manifest(&self) -> Option<&Arc<ManifestRecord>> {
+        match self {
+            Self::Manifest(manifest) => Some(manifest),
+            _ => None,
         }
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct State {
     jobs: HashMap<Key, Stored>,
     pods: HashMap<Key, Stored>,
     events: HashMap<Key, Stored>,
+    cron_jobs: HashMap<Key, Stored>,
+    manifests: HashMap<Key, Stored>,
     events_by_age: VecDeque<Key>,
     /// Changes with their revision, oldest first.
     pub(crate) history: VecDeque<(u64, Change)>,
@@ -92,6 +94,8 @@ impl State {
             Kind::Job => &mut self.jobs,
             Kind::Pod => &mut self.pods,
             Kind::Event => &mut self.events,
+            Kind::CronJob => &mut self.cron_jobs,
+            Kind::Manifest => &mut self.manifests,
         }
     }
 

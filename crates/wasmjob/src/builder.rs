@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use wasmjob_api::schedule::Zone;
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
 use wasmjob_node::{
     Clock, HostPathPolicy, LogLimits, Node, NodeConfig, NodeParts, Resources, SystemClock, Urgency,
@@ -33,6 +34,7 @@ pub struct HostBuilder {
     node_name: String,
     data_dir: Option<PathBuf>,
     clock: Arc<dyn Clock>,
+    zone: Zone,
 }
 
 impl Default for HostBuilder {
@@ -51,6 +53,7 @@ impl Default for HostBuilder {
             node_name: "wasmjob".to_owned(),
             data_dir: None,
             clock: Arc::new(SystemClock),
+            zone: Zone::utc(),
         }
     }
 }
@@ -185,6 +188,13 @@ impl HostBuilder {
         self
     }
 
+    /// Sets the time zone of CronJobs that name none; by default, UTC.
+    #[must_use]
+    pub fn zone(mut self, zone: Zone) -> Self {
+        self.zone = zone;
+        self
+    }
+
     /// Sets where the time comes from; by default, from the system.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -244,7 +254,14 @@ impl HostBuilder {
         let logs = node.logs().clone();
         let seen = Arc::clone(&mailbox);
         store.on_visible(move || seen.wake());
-        let core = Core::new(store.clone(), node, clock, random, Arc::clone(&mailbox));
+        let core = Core::new(
+            store.clone(),
+            node,
+            clock,
+            random,
+            Arc::clone(&mailbox),
+            self.zone,
+        );
         let (ready, answer) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("wasmjob-host".to_owned())

@@ -12,31 +12,42 @@
 //! it. Only what ends pods does not wait: a crash would end them as well.
 
 mod commands;
+mod cron;
 mod jobs;
 mod mailbox;
+mod manifests;
 mod pods;
 mod recover;
 mod results;
 mod time;
 mod turn;
+mod update;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
-use wasmjob_api::{Event, Job, Pod, Uid};
+use wasmjob_api::schedule::Zone;
+use wasmjob_api::{Cause, Event, Job, Pod, Uid};
+use wasmjob_controllers::cron_job::Awake;
 use wasmjob_node::{Clock, Node};
 
-use wasmjob_store::{EventRecord, Health, Key, Kind, Object, Store};
+use wasmjob_store::{EventRecord, Health, Key, Kind, ManifestRecord, Object, Store};
 
+use commands::Names;
 use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
+pub use manifests::ManifestChanges;
+pub(crate) use manifests::ManifestFile;
 use turn::{Effects, Turn};
 
 use crate::clock::SteadyClock;
+use crate::clock_watch::ClockWatch;
+use crate::cron::{CronEntry, CronTimers};
 use crate::job::{JobEntry, JobTimers};
 use crate::random::Random;
 use crate::{ApplyError, EditError, PodResult};
@@ -49,10 +60,15 @@ pub(crate) struct Core {
     pub(crate) random: Random,
     pub(crate) mailbox: Arc<Mailbox>,
     jobs: HashMap<Uid, JobEntry>,
-    job_names: HashMap<(Arc<str>, Arc<str>), Uid>,
+    job_names: HashMap<Names, Uid>,
     /// Pods of no Job, and pods of Jobs that are gone, until they have ended.
     loose: HashMap<Uid, Arc<Pod>>,
-    pod_names: HashSet<(Arc<str>, Arc<str>)>,
+    pod_names: HashMap<Names, Uid>,
+    cron_jobs: HashMap<Uid, CronEntry>,
+    cron_names: HashMap<Names, Uid>,
+    cron_timers: CronTimers,
+    dirty_cron: Vec<Uid>,
+    manifests: HashMap<Arc<str>, Arc<ManifestRecord>>,
     pod_waiters: HashMap<Uid, Vec<oneshot::Sender<PodResult>>>,
     timers: JobTimers,
     dirty: Vec<Uid>,
@@ -60,6 +76,13 @@ pub(crate) struct Core {
     changes_due: Option<Instant>,
     /// What follows from commits that are not visible yet, by their revision.
     waiting: VecDeque<(u64, Effects)>,
+    /// The zone of CronJobs that name none.
+    zone: Zone,
+    /// When this process began (wall time).
+    started: Timestamp,
+    /// Since when the host has looked at CronJobs without a break.
+    awake: Awake,
+    clock_watch: Option<ClockWatch>,
 }
 
 /// How long the change of a pod that goes on may wait to be committed. Most pods
@@ -73,7 +96,9 @@ impl Core {
         clock: Arc<SteadyClock>,
         random: Random,
         mailbox: Arc<Mailbox>,
+        zone: Zone,
     ) -> Self {
+        let started = clock.wall();
         Self {
             store,
             node,
@@ -83,12 +108,24 @@ impl Core {
             jobs: HashMap::default(),
             job_names: HashMap::default(),
             loose: HashMap::default(),
-            pod_names: HashSet::default(),
+            pod_names: HashMap::default(),
+            cron_jobs: HashMap::default(),
+            cron_names: HashMap::default(),
+            cron_timers: CronTimers::default(),
+            dirty_cron: Vec::new(),
+            manifests: HashMap::default(),
             pod_waiters: HashMap::default(),
             timers: JobTimers::default(),
             dirty: Vec::new(),
             changes_due: None,
             waiting: VecDeque::new(),
+            zone,
+            started,
+            awake: Awake {
+                since: started,
+                after: Cause::Down,
+            },
+            clock_watch: None,
         }
     }
 
@@ -107,6 +144,7 @@ impl Core {
             }
             // Starting and stopping pods may have ended some at once.
             let more = self.node.has_ended() || !self.dirty.is_empty();
+            let more = more || !self.dirty_cron.is_empty();
             if more || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;
             }
@@ -127,6 +165,7 @@ impl Core {
             self.node.next_timeout(),
             self.timers.next(),
             self.changes_due,
+            self.cron_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -159,7 +198,18 @@ impl Core {
                     };
                     turn.effects.answer_or_refuse(reply, edited);
                 }
-                Command::Delete(key) => self.delete(&mut turn, key),
+                Command::Delete(key, propagation) => self.delete(&mut turn, key, propagation),
+                Command::ApplyManifest(manifest, reply) => {
+                    let changes = match self.store.health() {
+                        Health::Stalled(reason) => Err(ApplyError::Unavailable(reason)),
+                        _ => self.apply_manifest(&mut turn, manifest),
+                    };
+                    turn.effects.answer_or_refuse(reply, changes);
+                }
+                Command::RemoveManifest(file, reply) => {
+                    let changes = self.remove_manifest(&mut turn, &file);
+                    turn.effects.answer_or_refuse(reply, Ok(changes));
+                }
                 Command::Stop => return false,
             }
         }
@@ -181,6 +231,14 @@ impl Core {
             self.mark(uid);
         }
         let wall = self.clock.wall();
+        for uid in std::mem::take(&mut self.dirty) {
+            self.look(&mut turn, uid, wall);
+        }
+        // After the Jobs: what they came to is counted. Not while nothing can be
+        // stored: a slot is then found late, and says so.
+        if self.store.health() == Health::Writable {
+            self.look_at_cron_jobs(&mut turn, wall);
+        }
         for uid in std::mem::take(&mut self.dirty) {
             self.look(&mut turn, uid, wall);
         }

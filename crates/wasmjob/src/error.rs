@@ -46,9 +46,6 @@ pub enum ApplyError {
     /// Nothing can be written at the moment.
     #[error("nothing can be stored at the moment: {0}; nothing was changed")]
     Unavailable(String),
-    /// A kind that needs something else.
-    #[error("{0}")]
-    Unsupported(String),
     /// The host is gone.
     #[error(transparent)]
     Gone(#[from] HostGone),

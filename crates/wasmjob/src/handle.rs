@@ -12,6 +12,7 @@ use wasmjob_store::{Change, Expired, Key, Kind, Store, Watch};
 
 use crate::core::{Command, Mailbox};
 use crate::host::block_on;
+use crate::job::Propagation;
 use crate::{EditError, HostGone, JobResult, PodResult};
 
 /// A Job of a host. Dropping the handle changes nothing.
@@ -146,7 +147,8 @@ impl JobHandle {
 
     /// Deletes it; its pods are ended. Who waits for it learns that it is gone.
     pub fn cancel(&self) {
-        self.mailbox.send(Command::Delete(self.key()));
+        let command = Command::Delete(self.key(), Propagation::Background);
+        self.mailbox.send(command);
     }
 
     fn key(&self) -> Key {
@@ -237,10 +239,12 @@ impl PodHandle {
 
     /// Deletes it: it is ended.
     pub fn cancel(&self) {
-        self.mailbox.send(Command::Delete(Key {
+        let key = Key {
             kind: Kind::Pod,
             uid: self.uid,
-        }));
+        };
+        let command = Command::Delete(key, Propagation::Background);
+        self.mailbox.send(command);
     }
 }
 

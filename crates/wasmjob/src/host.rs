@@ -9,10 +9,11 @@ use wasmjob_api::manifest::{self, Manifest, Source};
 use wasmjob_api::{Job, Uid};
 use wasmjob_image::{ImageError, Images};
 use wasmjob_node::{LogFeed, Logs};
-use wasmjob_store::{Health, Kind, Store, Watch};
+use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
 use crate::builder::Scratch;
-use crate::core::{Applied, Command, Mailbox, New};
+use crate::core::{Applied, Command, Mailbox, ManifestChanges, ManifestFile, New};
+use crate::job::Propagation;
 use crate::{ApplyError, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi};
 
 /// Keeps Jobs and runs their pods. Dropping it ends all that it started.
@@ -48,6 +49,8 @@ pub struct Taken {
     pub jobs: Vec<JobHandle>,
     /// Its bare Pods, in its order.
     pub pods: Vec<PodHandle>,
+    /// Its CronJobs, in its order: what identifies them.
+    pub cron_jobs: Vec<Uid>,
 }
 
 impl Host {
@@ -84,15 +87,67 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// When it holds a CronJob, which needs a daemon, or an object whose name is
-    /// taken; then nothing was taken on.
+    /// When it holds an object whose name is taken; then nothing was taken on.
     pub fn apply(&self, manifest: Manifest) -> Result<Taken, ApplyError> {
-        let new: Vec<New> = manifest
-            .objects
-            .into_iter()
-            .map(new)
-            .collect::<Result<_, _>>()?;
-        self.take_on(new)
+        self.take_on(manifest.objects.into_iter().map(new).collect())
+    }
+
+    /// Takes over what a file of a directory of manifests stands for: its objects
+    /// are created or changed, and those that it no longer names are deleted, in
+    /// one commit. `file` names the file for good, and `digest` stands for its
+    /// bytes: one that was taken over already changes nothing, so that a Job that
+    /// has ended and gone is not run again.
+    ///
+    /// # Errors
+    ///
+    /// When something in it is not allowed: then nothing was changed, and what it
+    /// stood for before goes on.
+    pub fn apply_file(
+        &self,
+        file: &str,
+        digest: &str,
+        manifest: Manifest,
+    ) -> Result<ManifestChanges, ApplyError> {
+        let (reply, answer) = oneshot::channel();
+        let manifest = ManifestFile {
+            file: file.into(),
+            digest: digest.into(),
+            objects: manifest.objects.into_iter().map(new).collect(),
+        };
+        let mailbox = &self.threads.mailbox;
+        mailbox.send(Command::ApplyManifest(manifest, reply));
+        block_on(answer).map_err(|_| HostGone)?
+    }
+
+    /// Deletes what a file of a directory of manifests stood for.
+    ///
+    /// # Errors
+    ///
+    /// When the host is gone.
+    pub fn remove_file(&self, file: &str) -> Result<ManifestChanges, ApplyError> {
+        let (reply, answer) = oneshot::channel();
+        let mailbox = &self.threads.mailbox;
+        mailbox.send(Command::RemoveManifest(file.into(), reply));
+        block_on(answer).map_err(|_| HostGone)?
+    }
+
+    /// The files that stand for something, by name, with the digests of their
+    /// bytes as they were taken over.
+    #[must_use]
+    pub fn files(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let (_, found) = self.store.list(Kind::Manifest, |_| true);
+        let records = found
+            .iter()
+            .filter_map(|stored| stored.object.as_manifest());
+        records
+            .map(|record| (Arc::clone(&record.file), Arc::clone(&record.digest)))
+            .collect()
+    }
+
+    /// Deletes an object, and what it owns as `propagation` says.
+    pub fn delete(&self, key: Key, propagation: Propagation) {
+        let mailbox = &self.threads.mailbox;
+        mailbox.send(Command::Delete(key, propagation));
     }
 
     /// Takes on a Job that was built in code. Relative references to modules
@@ -127,6 +182,7 @@ impl Host {
         {
             match key.kind {
                 Kind::Job => taken.jobs.push(self.handle(key.uid, namespace, name)),
+                Kind::CronJob => taken.cron_jobs.push(key.uid),
                 _ => taken.pods.push(PodHandle {
                     uid: key.uid,
                     namespace,
@@ -242,19 +298,14 @@ pub(crate) fn block_on<T>(
     }
 }
 
-fn new(loaded: manifest::Loaded) -> Result<New, ApplyError> {
+fn new(loaded: manifest::Loaded) -> New {
     let dir = Path::new(&loaded.file)
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty());
     let base: Arc<Path> = Arc::from(dir.unwrap_or_else(|| Path::new(".")));
     match loaded.object {
-        manifest::Object::Job(job) => Ok(New::Job(job, base)),
-        manifest::Object::Pod(pod) => Ok(New::Pod(pod, base)),
-        manifest::Object::CronJob(cron_job) => Err(ApplyError::Unsupported(format!(
-            "{}:{}: CronJob {:?} needs a schedule's time to pass: run its template once now, or keep a daemon",
-            loaded.file,
-            loaded.at,
-            cron_job.metadata.name.unwrap_or_default(),
-        ))),
+        manifest::Object::Job(job) => New::Job(job, base),
+        manifest::Object::Pod(pod) => New::Pod(pod, base),
+        manifest::Object::CronJob(cron_job) => New::CronJob(cron_job, base),
     }
 }

@@ -12,11 +12,13 @@ use crate::JobResult;
 
 /// How deleting a Job treats its pods (`propagationPolicy`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Propagation {
+pub enum Propagation {
     /// The Job goes now, its pods after it.
     Background,
     /// The pods go first; the Job stays until they are gone.
     Foreground,
+    /// The Job goes, its pods stay and are nobody's.
+    Orphan,
 }
 
 /// A Job and what the host keeps for it.
@@ -31,8 +33,10 @@ pub(crate) struct JobEntry {
     pub(crate) waiters: Vec<oneshot::Sender<JobResult>>,
     /// It stands among those to be looked at.
     pub(crate) dirty: bool,
-    /// It is to go once its pods are gone.
-    pub(crate) foreground: bool,
+    /// It is to go once its pods are gone and no finalizer holds it.
+    pub(crate) deleting_self: bool,
+    /// The CronJob that controls it.
+    pub(crate) owner: Option<Uid>,
 }
 
 impl JobEntry {
@@ -44,7 +48,8 @@ impl JobEntry {
             timer: None,
             waiters: Vec::new(),
             dirty: false,
-            foreground: false,
+            deleting_self: false,
+            owner: None,
         }
     }
 }

@@ -32,7 +32,9 @@
 
 mod builder;
 mod clock;
+mod clock_watch;
 mod core;
+mod cron;
 mod error;
 mod handle;
 mod host;
@@ -40,10 +42,12 @@ mod job;
 mod random;
 mod result;
 
+pub use crate::core::ManifestChanges;
 pub use builder::HostBuilder;
 pub use error::{ApplyError, BuildError, EditError, HostGone};
 pub use handle::{JobHandle, PodChanges, PodHandle};
 pub use host::{Host, Taken};
+pub use job::Propagation;
 pub use result::{ContainerResult, JobResult, PodResult};
 
 pub use wasmjob_api as api;

@@ -70,7 +70,7 @@ impl State {
                 }
                 News::Nothing
             }
-            Object::Event(_) => News::Nothing,
+            Object::Event(_) | Object::CronJob(_) | Object::Manifest(_) => News::Nothing,
         }
     }
 

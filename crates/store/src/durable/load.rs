@@ -207,6 +207,7 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
     let mut jobs = Vec::new();
     let mut pods = Vec::new();
     let mut events = Vec::new();
+    let mut others = Vec::new();
     for (key, (revision, bytes)) in &read.rows {
         match Row::of(key) {
             Some((Row::Template, id)) => {
@@ -215,20 +216,35 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
             }
             Some((Row::Job, id)) => {
                 let uid = Uid::from_random(id);
-                let missing = || {
-                    <serde_json::Error as serde::de::Error>::custom(format!(
-                        "the status of Job {uid} is missing"
-                    ))
-                };
-                let (changed, status) =
-                    read.rows.get(&Row::JobStatus.key(id)).ok_or_else(missing)?;
+                let (changed, status) = read
+                    .rows
+                    .get(&Row::JobStatus.key(id))
+                    .ok_or_else(|| missing_row(&format!("the status of Job {uid}")))?;
                 let revision = (*revision).max(*changed);
                 jobs.push((
                     revision,
                     record::job_from_bytes(uid, bytes, status, revision)?,
                 ));
             }
-            Some((Row::JobStatus, _)) => {}
+            Some((Row::CronJob, id)) => {
+                let uid = Uid::from_random(id);
+                let (changed, status) = read
+                    .rows
+                    .get(&Row::CronJobStatus.key(id))
+                    .ok_or_else(|| missing_row(&format!("the status of CronJob {uid}")))?;
+                let revision = (*revision).max(*changed);
+                let cron_job = record::cron_job_from_bytes(uid, bytes, status, revision)?;
+                known.know_cron_job(&cron_job);
+                others.push(Stored {
+                    revision,
+                    object: Object::CronJob(Arc::new(cron_job)),
+                });
+            }
+            Some((Row::Manifest, _)) => others.push(Stored {
+                revision: *revision,
+                object: Object::Manifest(Arc::new(record::from_bytes(bytes)?)),
+            }),
+            Some((Row::JobStatus | Row::CronJobStatus, _)) => {}
             Some((Row::Pod, id)) => {
                 let row: PodIn = record::from_bytes(bytes)?;
                 pods.push((*revision, Uid::from_random(id), row));
@@ -238,13 +254,12 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
                 events.push((*revision, event));
             }
             None => {
-                let error = serde::de::Error::custom("a row of an unknown kind");
-                return Err(RowError::Object(error));
+                return Err(RowError::Kind);
             }
         }
     }
     share_templates(&jobs, &mut templates);
-    let mut objects = Vec::with_capacity(jobs.len() + pods.len() + events.len());
+    let mut objects = others;
     for (revision, job) in jobs {
         known.know_job(&job);
         objects.push(Stored {
@@ -254,11 +269,9 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
     }
     for (revision, uid, row) in pods {
         let number = row.template;
-        let template = templates.get(&number).ok_or_else(|| {
-            RowError::Object(serde::de::Error::custom(format!(
-                "the template of pod {uid} is missing"
-            )))
-        })?;
+        let template = templates
+            .get(&number)
+            .ok_or_else(|| missing_row(&format!("the template of pod {uid}")))?;
         let pod = row.into_pod(uid, Arc::clone(template));
         known.know_pod(&pod, number);
         objects.push(Stored {
@@ -272,6 +285,10 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
         object: Object::Event(Arc::new(event)),
     }));
     Ok(objects)
+}
+
+fn missing_row(what: &str) -> RowError {
+    RowError::Missing(what.to_owned())
 }
 
 /// Lets templates that are their Job's own be the Job's own: one copy in memory,

@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
-use wasmjob_api::{Deletion, Event, Job, JobSpec, JobStatus, OwnerJob, Pod, PodTemplate, Uid};
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use wasmjob_api::{
+    CronJob, CronJobSpec, Deletion, Event, Job, JobSpec, JobStatus, OwnerJob, Pod, PodTemplate, Uid,
+};
 
 use crate::{EventRecord, Key, Kind};
 
@@ -32,15 +35,23 @@ pub(super) enum Row {
     JobStatus,
     Pod,
     Event,
+    /// What of a CronJob changes seldom.
+    CronJob,
+    /// What of a CronJob changes with every run.
+    CronJobStatus,
+    Manifest,
 }
 
 impl Row {
-    const ALL: [(Self, u8); 5] = [
+    const ALL: [(Self, u8); 8] = [
         (Self::Template, b'T'),
         (Self::Job, b'J'),
         (Self::JobStatus, b'j'),
         (Self::Pod, b'P'),
         (Self::Event, b'E'),
+        (Self::CronJob, b'C'),
+        (Self::CronJobStatus, b'c'),
+        (Self::Manifest, b'M'),
     ];
 
     pub(super) fn key(self, id: u128) -> RowKey {
@@ -70,6 +81,10 @@ pub(super) enum RowError {
     Form(#[from] postcard::Error),
     #[error("an object in a row cannot be read: {0}")]
     Object(#[from] serde_json::Error),
+    #[error("a row is of an unknown kind")]
+    Kind,
+    #[error("{0} is missing")]
+    Missing(String),
 }
 
 pub(super) fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, RowError> {
@@ -192,6 +207,56 @@ pub(super) fn job_from_bytes(
         metadata: Arc::new(serde_json::from_slice(&row.metadata)?),
         spec: Arc::new(spec),
         status,
+    })
+}
+
+pub(super) fn cron_job_to_bytes(cron_job: &CronJob) -> Result<Vec<u8>, RowError> {
+    let metadata = serde_json::to_vec(&*cron_job.metadata)?;
+    let spec = serde_json::to_vec(&cron_job.spec.object)?;
+    to_bytes(&JobRow {
+        namespace: &*cron_job.namespace,
+        name: &*cron_job.name,
+        created: cron_job.created,
+        generation: cron_job.generation,
+        base: Bytes::new(cron_job.base.as_os_str().as_bytes()),
+        metadata: Bytes::new(&metadata),
+        spec: Bytes::new(&spec),
+    })
+}
+
+/// The status is JSON: it is small, changes with a run, and has the form that
+/// clients see in the annotation of slots.
+pub(super) fn cron_job_status_to_bytes(cron_job: &CronJob) -> Result<Vec<u8>, RowError> {
+    let status = serde_json::to_vec(&cron_job.status)?;
+    to_bytes(&JobStatusRow {
+        deletion: cron_job.deletion,
+        status: Bytes::new(&status),
+    })
+}
+
+/// A CronJob of its two rows, the second of which was written at `revision`.
+pub(super) fn cron_job_from_bytes(
+    uid: Uid,
+    cron_job: &[u8],
+    status: &[u8],
+    revision: u64,
+) -> Result<CronJob, RowError> {
+    let row: JobRow<Arc<str>, ByteBuf> = from_bytes(cron_job)?;
+    let JobStatusRow::<ByteBuf> { deletion, status } = from_bytes(status)?;
+    let metadata: ObjectMeta = serde_json::from_slice(&row.metadata)?;
+    let spec = serde_json::from_slice(&row.spec)?;
+    Ok(CronJob {
+        uid,
+        namespace: row.namespace,
+        name: row.name,
+        created: row.created,
+        deletion,
+        generation: row.generation,
+        resource_version: revision,
+        spec: Arc::new(CronJobSpec::parse(spec, metadata.annotations.as_ref())),
+        base: path(&row.base),
+        metadata: Arc::new(metadata),
+        status: serde_json::from_slice(&status)?,
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use wasmjob_api::{Job, JobSpec, Pod, PodTemplate, Uid};
+use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Pod, PodTemplate, Uid};
 
 use super::record::{self, Row, RowError, RowKey};
 use crate::object::{Key, Kind, Object};
@@ -26,6 +26,7 @@ pub(super) struct RowChange {
 #[derive(Default)]
 pub(super) struct Rows {
     jobs: HashMap<Uid, (Arc<JobSpec>, Arc<ObjectMeta>)>,
+    cron_jobs: HashMap<Uid, (Arc<CronJobSpec>, Arc<ObjectMeta>)>,
     /// The template of each pod.
     pods: HashMap<Uid, u64>,
     templates: HashMap<u64, Template>,
@@ -45,6 +46,12 @@ impl Rows {
     pub(super) fn know_job(&mut self, job: &Job) {
         let parts = (Arc::clone(&job.spec), Arc::clone(&job.metadata));
         self.jobs.insert(job.uid, parts);
+    }
+
+    /// The disk has this CronJob.
+    pub(super) fn know_cron_job(&mut self, cron_job: &CronJob) {
+        let parts = (Arc::clone(&cron_job.spec), Arc::clone(&cron_job.metadata));
+        self.cron_jobs.insert(cron_job.uid, parts);
     }
 
     /// The disk has this pod, with the template of that number.
@@ -91,6 +98,25 @@ impl Rows {
                     put(Row::Template, number.into(), bytes);
                 }
                 put(Row::Pod, pod.uid.bits(), record::pod_to_bytes(pod, number)?);
+            }
+            Write::Put(Object::CronJob(cron_job)) => {
+                let id = cron_job.uid.bits();
+                let is_known = self
+                    .cron_jobs
+                    .get(&cron_job.uid)
+                    .is_some_and(|(spec, meta)| {
+                        Arc::ptr_eq(spec, &cron_job.spec) && Arc::ptr_eq(meta, &cron_job.metadata)
+                    });
+                if !is_known {
+                    put(Row::CronJob, id, record::cron_job_to_bytes(cron_job)?);
+                    self.know_cron_job(cron_job);
+                }
+                let status = record::cron_job_status_to_bytes(cron_job)?;
+                put(Row::CronJobStatus, id, status);
+            }
+            Write::Put(Object::Manifest(manifest)) => {
+                let id = manifest.uid.bits();
+                put(Row::Manifest, id, record::to_bytes(&**manifest)?);
             }
             Write::Put(Object::Event(event)) => {
                 put(Row::Event, event.uid.bits(), record::event_to_bytes(event)?);
@@ -143,6 +169,13 @@ impl Rows {
                 }
             }
             Kind::Event => gone(Row::Event, id),
+            Kind::Manifest => gone(Row::Manifest, id),
+            Kind::CronJob => {
+                if self.cron_jobs.remove(&key.uid).is_some() {
+                    gone(Row::CronJob, id);
+                    gone(Row::CronJobStatus, id);
+                }
+            }
         }
     }
 }

@@ -1,46 +1,77 @@
-//! What callers ask: to take on, to change, to delete.
+//! What callers ask: to take on new objects, and to delete some.
+//!
+//! A request is checked wholly before anything is changed.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::HashSet;
 use jiff::Timestamp;
+use wasmjob_api::field::{ErrorList, aggregate};
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use wasmjob_api::{Job, Pod, PodTemplate, Uid, defaults, validation};
+use wasmjob_api::{CronJob, Job, Pod, PodTemplate, Uid, defaults, validation};
 use wasmjob_node::Clock as _;
-use wasmjob_store::{Key, Kind, Object};
+use wasmjob_store::{Key, Kind};
 
 use super::pods::grace;
 use super::turn::Turn;
-use super::{Applied, Core, EditFn, New};
+use super::{Applied, Core, New};
+use crate::ApplyError;
+use crate::cron::CronEntry;
 use crate::job::{JobEntry, Propagation};
-use crate::{ApplyError, EditError};
+
+/// A new object that was checked.
+pub(super) enum Prepared {
+    Job(Job),
+    Pod(Pod),
+    CronJob(CronJob),
+}
+
+/// Namespace and name.
+pub(super) type Names = (Arc<str>, Arc<str>);
+
+impl New {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Job(..) => Kind::Job,
+            Self::Pod(..) => Kind::Pod,
+            Self::CronJob(..) => Kind::CronJob,
+        }
+    }
+
+    fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Job(job, _) => &job.metadata,
+            Self::Pod(pod, _) => &pod.metadata,
+            Self::CronJob(cron_job, _) => &cron_job.metadata,
+        }
+    }
+
+    /// Its namespace and name, if it has one already.
+    pub(super) fn names(&self) -> Option<Names> {
+        let metadata = self.metadata();
+        let namespace = metadata.namespace.as_deref().unwrap_or("default");
+        let name = metadata.name.as_deref()?;
+        Some((namespace.into(), name.into()))
+    }
+}
 
 impl Core {
+    /// Takes on new objects: all or none.
     pub(super) fn apply(
         &mut self,
         turn: &mut Turn,
         new: Vec<New>,
     ) -> Result<Vec<Applied>, ApplyError> {
-        // All or nothing: first everything is checked.
         let mut names = HashSet::default();
         for new in &new {
-            let (kind, metadata) = match new {
-                New::Job(job, _) => ("Job", &job.metadata),
-                New::Pod(pod, _) => ("Pod", &pod.metadata),
-            };
-            let Some(name) = &metadata.name else { continue };
-            let namespace = metadata.namespace.as_deref().unwrap_or("default");
-            let key = (Arc::from(namespace), Arc::from(name.as_str()));
-            let taken = match kind {
-                "Job" => self.job_names.contains_key(&key),
-                _ => self.pod_names.contains(&key),
-            };
-            if taken || !names.insert((kind, key)) {
-                let (namespace, name) = (namespace.to_owned(), name.clone());
+            let Some(key) = new.names() else { continue };
+            let kind = new.kind();
+            if self.named(kind, &key).is_some() || !names.insert((kind, key.clone())) {
                 return Err(ApplyError::AlreadyExists {
-                    kind,
-                    namespace,
-                    name,
+                    kind: kind_name(kind),
+                    namespace: key.0.to_string(),
+                    name: key.1.to_string(),
                 });
             }
         }
@@ -49,53 +80,44 @@ impl Core {
             .into_iter()
             .map(|new| self.prepare(new, now))
             .collect::<Result<_, _>>()?;
-        let mut applied = Vec::with_capacity(prepared.len());
-        for prepared in prepared {
-            applied.push(self.create(turn, prepared));
+        let create = prepared.into_iter();
+        Ok(create.map(|object| self.create(turn, object)).collect())
+    }
+
+    /// The living object of that kind and name.
+    pub(super) fn named(&self, kind: Kind, names: &Names) -> Option<Uid> {
+        match kind {
+            Kind::Job => self.job_names.get(names).copied(),
+            Kind::Pod => self.pod_names.get(names).copied(),
+            Kind::CronJob => self.cron_names.get(names).copied(),
+            Kind::Event | Kind::Manifest => None,
         }
-        Ok(applied)
     }
 
     /// Gives a new object what creation adds, and validates it once more with that.
-    fn prepare(&mut self, new: New, now: Timestamp) -> Result<Prepared, ApplyError> {
+    pub(super) fn prepare(&mut self, new: New, now: Timestamp) -> Result<Prepared, ApplyError> {
         let uid = self.random.uid();
         match new {
             New::Job(mut job, base) => {
                 self.generate_name(&mut job.metadata);
                 defaults::prepare_job(&mut job, uid);
                 let errors = validation::validate_job(&job);
-                if !errors.is_empty() {
-                    let name = job.metadata.name.unwrap_or_default();
-                    return Err(ApplyError::Invalid(format!(
-                        "Job.batch {name:?} is invalid: {}",
-                        wasmjob_api::field::aggregate(&errors)
-                    )));
-                }
+                refuse("Job.batch", &job.metadata, &errors)?;
                 Ok(Prepared::Job(Job::new_in(*job, uid, now, &base)))
             }
             New::Pod(mut pod, base) => {
                 self.generate_name(&mut pod.metadata);
                 defaults::prepare_pod(&mut pod, uid);
-                let template = PodTemplate {
-                    spec: pod.spec.take().unwrap_or_default(),
-                    owner: None,
-                    metadata: pod.metadata.clone(),
-                    base,
-                };
-                let metadata = pod.metadata;
-                Ok(Prepared::Pod(Pod {
-                    uid,
-                    namespace: metadata.namespace.as_deref().unwrap_or("default").into(),
-                    name: metadata.name.as_deref().unwrap_or_default().into(),
-                    template: Arc::new(template),
-                    index: None,
-                    index_failure_count: None,
-                    index_ignored_failure_count: None,
-                    created: now,
-                    deletion: None,
-                    tracked: false,
-                    status: wasmjob_api::PodStatus::default(),
-                }))
+                Ok(Prepared::Pod(bare_pod(*pod, uid, now, base)))
+            }
+            New::CronJob(mut cron_job, base) => {
+                self.generate_name(&mut cron_job.metadata);
+                defaults::prepare_cron_job(&mut cron_job, uid);
+                let errors = validation::validate_cron_job(&cron_job);
+                refuse("CronJob.batch", &cron_job.metadata, &errors)?;
+                let mut cron_job = CronJob::new(*cron_job, uid, now);
+                cron_job.base = base;
+                Ok(Prepared::CronJob(cron_job))
             }
         }
     }
@@ -114,29 +136,26 @@ impl Core {
             self.random.append_suffix(&mut suffix);
             let name = defaults::generated_name(prefix, &suffix);
             let key = (Arc::clone(&namespace), Arc::from(name.as_str()));
-            if !self.job_names.contains_key(&key) && !self.pod_names.contains(&key) {
+            let kinds = [Kind::Job, Kind::Pod, Kind::CronJob];
+            if kinds.iter().all(|kind| self.named(*kind, &key).is_none()) {
                 break name;
             }
         });
     }
 
-    fn create(&mut self, turn: &mut Turn, prepared: Prepared) -> Applied {
+    pub(super) fn create(&mut self, turn: &mut Turn, prepared: Prepared) -> Applied {
         match prepared {
             Prepared::Job(job) => {
-                let uid = job.uid;
+                let job = self.put_job(turn, job);
                 let applied = Applied {
                     key: Key {
                         kind: Kind::Job,
-                        uid,
+                        uid: job.uid,
                     },
                     namespace: Arc::clone(&job.namespace),
                     name: Arc::clone(&job.name),
                 };
-                self.job_names
-                    .insert((Arc::clone(&job.namespace), Arc::clone(&job.name)), uid);
-                let job = self.put_job(turn, job);
-                self.jobs.insert(uid, JobEntry::new(job));
-                self.mark(uid);
+                self.know_job(JobEntry::new(job));
                 applied
             }
             Prepared::Pod(pod) => {
@@ -149,66 +168,33 @@ impl Core {
                     namespace: Arc::clone(&pod.namespace),
                     name: Arc::clone(&pod.name),
                 };
-                self.pod_names
-                    .insert((Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
+                self.know_pod_name(&pod);
                 self.loose.insert(pod.uid, Arc::clone(&pod));
                 turn.put_pod(&pod);
                 turn.effects.start.push(pod);
                 applied
             }
+            Prepared::CronJob(cron_job) => {
+                let cron_job = self.put_cron_job(turn, cron_job);
+                let applied = Applied {
+                    key: Key {
+                        kind: Kind::CronJob,
+                        uid: cron_job.uid,
+                    },
+                    namespace: Arc::clone(&cron_job.namespace),
+                    name: Arc::clone(&cron_job.name),
+                };
+                self.know_cron_job(CronEntry::new(cron_job));
+                applied
+            }
         }
     }
 
-    /// Puts a Job into the transaction, with the revision that it will have.
-    pub(super) fn put_job(&self, turn: &mut Turn, mut job: Job) -> Arc<Job> {
-        // This thread is the only one that commits.
-        job.resource_version = self.store.last_revision() + 1;
-        let job = Arc::new(job);
-        turn.transaction.put(Object::Job(Arc::clone(&job)));
-        job
-    }
-
-    pub(super) fn edit(
-        &mut self,
-        turn: &mut Turn,
-        uid: Uid,
-        edit: EditFn,
-    ) -> Result<(), EditError> {
-        let entry = self.jobs.get_mut(&uid).ok_or(EditError::NotFound)?;
-        let old = entry.job.to_object();
-        let mut new = old.clone();
-        edit(new.spec.get_or_insert_default());
-        if new.spec == old.spec {
-            return Ok(());
-        }
-        let errors = validation::validate_job_update(&new, &old);
-        if !errors.is_empty() {
-            return Err(EditError::Invalid(format!(
-                "Job.batch {:?} is invalid: {}",
-                &*entry.job.name,
-                wasmjob_api::field::aggregate(&errors)
-            )));
-        }
-        let old = &entry.job;
-        let base = &old.spec.template.base;
-        let spec =
-            wasmjob_api::JobSpec::parse_in(new.spec.unwrap_or_default(), &old.name, uid, base);
-        let job = Job {
-            spec: Arc::new(spec),
-            generation: old.generation + 1,
-            ..(**old).clone()
-        };
-        let job = self.put_job(turn, job);
-        if let Some(entry) = self.jobs.get_mut(&uid) {
-            entry.job = job;
-        }
-        self.mark(uid);
-        Ok(())
-    }
-
-    pub(super) fn delete(&mut self, turn: &mut Turn, key: Key) {
+    /// Deletes an object; one that is not there is deleted already.
+    pub(super) fn delete(&mut self, turn: &mut Turn, key: Key, propagation: Propagation) {
         match key.kind {
-            Kind::Job => self.delete_job(turn, key.uid, Propagation::Background),
+            Kind::Job => self.delete_job(turn, key.uid, propagation),
+            Kind::CronJob => self.delete_cron_job(turn, key.uid, propagation),
             Kind::Pod => {
                 let now = self.clock.wall();
                 let Some(pod) = self.pod(key.uid).cloned() else {
@@ -221,12 +207,60 @@ impl Core {
                 }
                 self.delete_loose(turn, &pod, grace, now);
             }
-            Kind::Event => turn.transaction.delete(key),
+            Kind::Event | Kind::Manifest => turn.transaction.delete(key),
         }
     }
 }
 
-enum Prepared {
-    Job(Job),
-    Pod(Pod),
+fn bare_pod(
+    mut pod: wasmjob_api::k8s_openapi::api::core::v1::Pod,
+    uid: Uid,
+    now: Timestamp,
+    base: Arc<Path>,
+) -> Pod {
+    let metadata = pod.metadata;
+    Pod {
+        uid,
+        namespace: metadata.namespace.as_deref().unwrap_or("default").into(),
+        name: metadata.name.as_deref().unwrap_or_default().into(),
+        template: Arc::new(PodTemplate {
+            spec: pod.spec.take().unwrap_or_default(),
+            owner: None,
+            metadata,
+            base,
+        }),
+        index: None,
+        index_failure_count: None,
+        index_ignored_failure_count: None,
+        created: now,
+        deletion: None,
+        tracked: false,
+        status: wasmjob_api::PodStatus::default(),
+    }
+}
+
+/// Kubernetes' word for an object that breaks rules.
+pub(super) fn refuse(
+    kind: &str,
+    metadata: &ObjectMeta,
+    errors: &ErrorList,
+) -> Result<(), ApplyError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let name = metadata.name.as_deref().unwrap_or_default();
+    Err(ApplyError::Invalid(format!(
+        "{kind} {name:?} is invalid: {}",
+        aggregate(errors)
+    )))
+}
+
+pub(super) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Job => "Job",
+        Kind::Pod => "Pod",
+        Kind::CronJob => "CronJob",
+        Kind::Event => "Event",
+        Kind::Manifest => "manifest",
+    }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
-use wasmjob_api::{Event, EventNote, EventType, Job, Pod, Uid};
+use wasmjob_api::{Event, EventNote, EventType, Job, Pod, PodTemplate, Uid};
 use wasmjob_controllers::invariants::check_plan;
 use wasmjob_controllers::job::{Plan, plan};
 use wasmjob_controllers::ttl::{self, Ttl};
@@ -12,9 +13,10 @@ use wasmjob_node::Clock as _;
 use wasmjob_store::{Key, Kind};
 
 use super::Core;
+use super::cron::controller_of;
 use super::pods::{deletion, grace};
 use super::turn::Turn;
-use crate::job::Propagation;
+use crate::job::{JobEntry, Propagation};
 
 impl Core {
     /// Plans for a Job and takes the plan over.
@@ -109,7 +111,7 @@ impl Core {
         }
         if let Some(status) = plan.status {
             let was_finished = job.finished().is_some();
-            let job = self.put_job(
+            let job = self.set_job(
                 turn,
                 Job {
                     status,
@@ -118,11 +120,25 @@ impl Core {
             );
             if job.finished().is_some() && !was_finished {
                 turn.effects.finished.push(uid);
-            }
-            if let Some(entry) = self.jobs.get_mut(&uid) {
-                entry.job = job;
+                if let Some(owner) = self.jobs.get(&uid).and_then(|entry| entry.owner) {
+                    self.mark_cron(owner);
+                }
             }
         }
+    }
+
+    /// Takes a Job on that has a row.
+    pub(super) fn know_job(&mut self, mut entry: JobEntry) {
+        let job = &entry.job;
+        let uid = job.uid;
+        let names = (Arc::clone(&job.namespace), Arc::clone(&job.name));
+        self.job_names.insert(names, uid);
+        entry.owner = controller_of(job);
+        if let Some(owner) = entry.owner.and_then(|owner| self.cron_jobs.get_mut(&owner)) {
+            owner.jobs.insert(uid);
+        }
+        self.jobs.insert(uid, entry);
+        self.mark(uid);
     }
 
     /// Removes the rows of a Job's pods that were deleted, have ended and are
@@ -138,56 +154,113 @@ impl Core {
             entry.pods.remove(pod.uid);
             entry.deleting.remove(&pod.uid);
         }
-        let is_empty = entry.pods.is_empty();
-        let waits = entry.foreground;
+        let may_go = entry.deleting_self && entry.pods.is_empty() && !is_held(&entry.job);
         for pod in &gone {
             self.pod_gone(turn, pod);
         }
-        if waits && is_empty {
+        if may_go {
             self.forget_job(turn, uid);
         }
     }
 
     pub(super) fn delete_job(&mut self, turn: &mut Turn, uid: Uid, propagation: Propagation) {
         let now = self.clock.wall();
-        let Some(entry) = self.jobs.get_mut(&uid) else {
+        let Some(entry) = self.jobs.get(&uid) else {
             return;
         };
-        let grace = grace(&entry.job.spec.template);
+        let (job, held) = (Arc::clone(&entry.job), is_held(&entry.job));
+        let grace = grace(&job.spec.template);
         let pods: Vec<_> = entry.pods.iter().cloned().collect();
-        match propagation {
-            Propagation::Foreground => {
-                entry.foreground = true;
-                let job = Job {
-                    deletion: Some(now),
-                    ..(*entry.job).clone()
-                };
-                let job = self.put_job(turn, job);
-                if let Some(entry) = self.jobs.get_mut(&uid) {
-                    entry.job = job;
-                }
-                for pod in pods {
-                    self.change_pod(turn, uid, pod.uid, |pod| {
-                        pod.tracked = false;
-                        pod.deletion.get_or_insert(deletion(now, grace));
-                    });
-                    if !pod.status.phase.is_terminal() {
-                        turn.stop.push((pod.uid, grace));
-                    }
-                }
-                self.sweep(turn, uid);
-                self.mark(uid);
-            }
-            Propagation::Background => {
-                self.forget_job(turn, uid);
+        if propagation == Propagation::Orphan {
+            self.orphan_pods(turn, uid);
+        }
+        let waits = propagation == Propagation::Foreground || held;
+        if !waits {
+            self.forget_job(turn, uid);
+            if propagation == Propagation::Background {
                 for pod in pods {
                     self.delete_loose(turn, &pod, grace, now);
                 }
             }
+            return;
+        }
+        if job.deletion.is_none() {
+            let deletion = Some(now);
+            self.set_job(
+                turn,
+                Job {
+                    deletion,
+                    ..(*job).clone()
+                },
+            );
+        }
+        if let Some(entry) = self.jobs.get_mut(&uid) {
+            entry.deleting_self = true;
+        }
+        if propagation != Propagation::Orphan {
+            for pod in pods {
+                self.change_pod(turn, uid, pod.uid, |pod| {
+                    pod.tracked = false;
+                    pod.deletion.get_or_insert(deletion(now, grace));
+                });
+                if !pod.status.phase.is_terminal() {
+                    turn.stop.push((pod.uid, grace));
+                }
+            }
+        }
+        self.sweep(turn, uid);
+        self.mark(uid);
+    }
+
+    /// The pods of a Job are nobody's any more; they go on.
+    fn orphan_pods(&mut self, turn: &mut Turn, uid: Uid) {
+        let Some(entry) = self.jobs.get_mut(&uid) else {
+            return;
+        };
+        let pods = std::mem::take(&mut entry.pods);
+        entry.deleting.clear();
+        let mut templates: HashMap<usize, Arc<PodTemplate>> = HashMap::default();
+        for pod in pods.iter() {
+            let address = Arc::as_ptr(&pod.template).addr();
+            let template = templates.entry(address).or_insert_with(|| {
+                Arc::new(PodTemplate {
+                    metadata: pod.template.metadata.clone(),
+                    spec: pod.template.spec.clone(),
+                    owner: None,
+                    base: Arc::clone(&pod.template.base),
+                })
+            });
+            let pod = Arc::new(Pod {
+                template: Arc::clone(template),
+                tracked: false,
+                ..(**pod).clone()
+            });
+            turn.put_pod(&pod);
+            self.loose.insert(pod.uid, pod);
         }
     }
 
-    pub(super) fn forget_job(&mut self, turn: &mut Turn, uid: Uid) {
+    /// The Job is nobody's any more; it goes on.
+    pub(super) fn orphan_job(&mut self, turn: &mut Turn, uid: Uid) {
+        let Some(entry) = self.jobs.get_mut(&uid) else {
+            return;
+        };
+        let owner = entry.owner.take();
+        let mut metadata = (*entry.job.metadata).clone();
+        if let Some(owners) = &mut metadata.owner_references {
+            owners.retain(|owner| owner.controller != Some(true));
+        }
+        let job = Job {
+            metadata: Arc::new(metadata),
+            ..(*entry.job).clone()
+        };
+        self.set_job(turn, job);
+        if let Some(owner) = owner.and_then(|owner| self.cron_jobs.get_mut(&owner)) {
+            owner.jobs.remove(&uid);
+        }
+    }
+
+    fn forget_job(&mut self, turn: &mut Turn, uid: Uid) {
         let Some(entry) = self.jobs.remove(&uid) else {
             return;
         };
@@ -199,5 +272,16 @@ impl Core {
             kind: Kind::Job,
             uid,
         });
+        if let Some(owner) = entry.owner {
+            if let Some(cron) = self.cron_jobs.get_mut(&owner) {
+                cron.jobs.remove(&uid);
+            }
+            self.mark_cron(owner);
+        }
     }
+}
+
+/// Whether somebody's finalizer holds the Job.
+fn is_held(job: &Job) -> bool {
+    job.metadata.finalizers.iter().flatten().next().is_some()
 }

@@ -10,6 +10,8 @@ use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
 use wasmjob_store::{Key, Store};
 
+use super::{ManifestChanges, ManifestFile};
+use crate::job::Propagation;
 use crate::{ApplyError, EditError, JobResult, PodResult};
 
 /// What callers ask of the host's thread.
@@ -18,7 +20,15 @@ pub(crate) enum Command {
     WaitJob(Uid, oneshot::Sender<JobResult>),
     WaitPod(Uid, oneshot::Sender<PodResult>),
     Edit(Uid, EditFn, oneshot::Sender<Result<(), EditError>>),
-    Delete(Key),
+    Delete(Key, Propagation),
+    ApplyManifest(
+        ManifestFile,
+        oneshot::Sender<Result<ManifestChanges, ApplyError>>,
+    ),
+    RemoveManifest(
+        Arc<str>,
+        oneshot::Sender<Result<ManifestChanges, ApplyError>>,
+    ),
     Stop,
 }
 
@@ -29,6 +39,7 @@ pub(crate) type EditFn = Box<dyn FnOnce(&mut batch::JobSpec) + Send>;
 pub(crate) enum New {
     Job(Box<batch::Job>, Arc<Path>),
     Pod(Box<core::Pod>, Arc<Path>),
+    CronJob(Box<batch::CronJob>, Arc<Path>),
 }
 
 /// An object that was taken on.

@@ -1,5 +1,6 @@
 //! Pods: made, changed, gone.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,19 +76,19 @@ impl Core {
     }
 
     pub(super) fn new_pod(&mut self, job: &Job, new: NewPod, now: Timestamp) -> Pod {
+        let uid = self.random.uid();
         let name = loop {
             let mut name = pod_name_prefix(&job.name, new.index);
             self.random.append_suffix(&mut name);
             let name: Arc<str> = Arc::from(name);
-            if self
-                .pod_names
-                .insert((Arc::clone(&job.namespace), Arc::clone(&name)))
-            {
+            let names = (Arc::clone(&job.namespace), Arc::clone(&name));
+            if let Entry::Vacant(free) = self.pod_names.entry(names) {
+                free.insert(uid);
                 break name;
             }
         };
         Pod {
-            uid: self.random.uid(),
+            uid,
             namespace: Arc::clone(&job.namespace),
             name,
             template: Arc::clone(&job.spec.template),
@@ -139,6 +140,12 @@ impl Core {
         });
         turn.stop.push((uid, grace));
         self.mark(job);
+    }
+
+    /// The pod's name is taken.
+    pub(super) fn know_pod_name(&mut self, pod: &Pod) {
+        let names = (Arc::clone(&pod.namespace), Arc::clone(&pod.name));
+        self.pod_names.insert(names, pod.uid);
     }
 
     pub(super) fn pod_gone(&mut self, turn: &mut Turn, pod: &Pod) {

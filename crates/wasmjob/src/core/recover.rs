@@ -17,6 +17,7 @@ use wasmjob_store::{Key, Kind};
 
 use super::Core;
 use super::turn::Turn;
+use crate::cron::CronEntry;
 use crate::job::JobEntry;
 
 const REASON: &str = "NodeRestart";
@@ -25,14 +26,26 @@ const MESSAGE: &str = "The node was restarted before the pod ended";
 impl Core {
     /// Takes over what the store holds.
     pub(super) fn recover(&mut self, ready: oneshot::Sender<()>) {
+        let cron_jobs = self.store.list(Kind::CronJob, |_| true).1;
+        for row in cron_jobs
+            .iter()
+            .filter_map(|stored| stored.object.as_cron_job())
+        {
+            self.know_cron_job(CronEntry::new(Arc::clone(row)));
+        }
+        let manifests = self.store.list(Kind::Manifest, |_| true).1;
+        for record in manifests
+            .iter()
+            .filter_map(|stored| stored.object.as_manifest())
+        {
+            self.manifests
+                .insert(Arc::clone(&record.file), Arc::clone(record));
+        }
         let jobs = self.store.list(Kind::Job, |_| true).1;
         for job in jobs.iter().filter_map(|stored| stored.object.as_job()) {
-            let key = (Arc::clone(&job.namespace), Arc::clone(&job.name));
-            self.job_names.insert(key, job.uid);
             let mut entry = JobEntry::new(Arc::clone(job));
-            entry.foreground = job.deletion.is_some();
-            self.jobs.insert(job.uid, entry);
-            self.mark(job.uid);
+            entry.deleting_self = job.deletion.is_some();
+            self.know_job(entry);
         }
         let mut turn = Turn::default();
         let pods = self.store.list(Kind::Pod, |_| true).1;
@@ -44,8 +57,9 @@ impl Core {
         for pod in pods.iter().filter_map(|stored| stored.object.as_pod()) {
             self.recover_pod(&mut turn, pod);
         }
-        if !jobs.is_empty() || !pods.is_empty() {
+        if self.store.revision() > 0 {
             tracing::info!(
+                cron_jobs = cron_jobs.len(),
                 jobs = jobs.len(),
                 pods = pods.len(),
                 failed = live,
@@ -60,8 +74,7 @@ impl Core {
     }
 
     fn recover_pod(&mut self, turn: &mut Turn, pod: &Arc<Pod>) {
-        let names = (Arc::clone(&pod.namespace), Arc::clone(&pod.name));
-        self.pod_names.insert(names);
+        self.know_pod_name(pod);
         let mut pod = Arc::clone(pod);
         if !pod.status.phase.is_terminal() {
             let now = self.clock.wall();

@@ -7,12 +7,28 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use wasmjob_api::{Job, Uid};
+use wasmjob_api::{Cause, Job, Uid};
+use wasmjob_controllers::cron_job::Awake;
+use wasmjob_node::Clock as _;
 
 use super::Core;
 use super::turn::Turn;
+use crate::clock_watch::ClockWatch;
 
 impl Core {
+    /// From now on somebody tells when the system's clock is set: only CronJobs
+    /// wait for wall time.
+    pub(super) fn watch_clock(&mut self) {
+        if self.clock_watch.is_none() {
+            let mailbox = Arc::clone(&self.mailbox);
+            self.clock_watch = ClockWatch::start(move || mailbox.wake())
+                .inspect_err(|error| {
+                    tracing::warn!(%error, "a clock that is set is noticed late");
+                })
+                .ok();
+        }
+    }
+
     /// Follows the system's wall time.
     pub(super) fn follow_clock(&mut self, turn: &mut Turn) {
         let Some(jump) = self.clock.follow() else {
@@ -22,16 +38,21 @@ impl Core {
             seconds = jump.as_secs_f64(),
             "the system's clock was set, or the machine slept"
         );
+        if jump.is_positive() {
+            self.awake = Awake {
+                since: self.clock.wall(),
+                after: Cause::Asleep,
+            };
+        }
+        let cron_jobs: Vec<Uid> = self.cron_jobs.keys().copied().collect();
+        cron_jobs.into_iter().for_each(|uid| self.mark_cron(uid));
         let uids: Vec<Uid> = self.jobs.keys().copied().collect();
         for uid in uids {
             let Some(entry) = self.jobs.get(&uid) else {
                 continue;
             };
             if let Some(moved) = moved(&entry.job, jump) {
-                let job = self.put_job(turn, moved);
-                if let Some(entry) = self.jobs.get_mut(&uid) {
-                    entry.job = job;
-                }
+                self.set_job(turn, moved);
             }
             self.mark(uid);
         }

@@ -1,0 +1,207 @@
+//! Planning for CronJobs, and taking plans over.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use wasmjob_api::{CronJob, Event, Job, JobReference, Uid, defaults};
+use wasmjob_controllers::cron_job::{self, Plan, Surroundings};
+use wasmjob_node::Clock as _;
+use wasmjob_store::{Key, Kind};
+
+use super::turn::Turn;
+use super::{Core, New};
+use crate::cron::CronEntry;
+use crate::job::Propagation;
+
+/// Who says so in events.
+const SOURCE: &str = "cronjob-controller";
+
+impl Core {
+    /// Takes a CronJob on that has a row.
+    pub(super) fn know_cron_job(&mut self, entry: CronEntry) {
+        let cron_job = &entry.cron_job;
+        let uid = cron_job.uid;
+        let names = (Arc::clone(&cron_job.namespace), Arc::clone(&cron_job.name));
+        self.cron_names.insert(names, uid);
+        self.cron_jobs.insert(uid, entry);
+        self.mark_cron(uid);
+        self.watch_clock();
+    }
+
+    /// The CronJob is to be looked at in this turn or the next.
+    pub(super) fn mark_cron(&mut self, uid: Uid) {
+        if let Some(entry) = self.cron_jobs.get_mut(&uid)
+            && !std::mem::replace(&mut entry.dirty, true)
+        {
+            self.dirty_cron.push(uid);
+        }
+    }
+
+    /// Looks at the CronJobs that are due or to be looked at.
+    pub(super) fn look_at_cron_jobs(&mut self, turn: &mut Turn, now: Timestamp) {
+        while let Some(uid) = self.cron_timers.take(now) {
+            if let Some(entry) = self.cron_jobs.get_mut(&uid) {
+                entry.timer = None;
+            }
+            self.mark_cron(uid);
+        }
+        for uid in std::mem::take(&mut self.dirty_cron) {
+            self.look_at_cron_job(turn, uid, now);
+        }
+    }
+
+    /// When the next CronJob is due, as the host's thread waits.
+    pub(super) fn cron_timeout(&self) -> Option<Instant> {
+        let wait = self.cron_timers.next()?.duration_since(self.clock.wall());
+        let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+        self.clock.monotonic().checked_add(wait)
+    }
+
+    fn look_at_cron_job(&mut self, turn: &mut Turn, uid: Uid, now: Timestamp) {
+        let Some(entry) = self.cron_jobs.get_mut(&uid) else {
+            return;
+        };
+        entry.dirty = false;
+        let cron_job = Arc::clone(&entry.cron_job);
+        let own: Vec<Arc<Job>> = entry
+            .jobs
+            .iter()
+            .filter_map(|job| Some(Arc::clone(&self.jobs.get(job)?.job)))
+            .collect();
+        let plan = {
+            let is_taken = |name: &str| {
+                let names = (Arc::clone(&cron_job.namespace), Arc::from(name));
+                let taken = self.job_names.get(&names);
+                taken.is_some_and(|uid| own.iter().all(|job| job.uid != *uid))
+            };
+            cron_job::plan(
+                &cron_job,
+                &own,
+                &Surroundings {
+                    now,
+                    awake: self.awake,
+                    started: self.started,
+                    zone: &self.zone,
+                    terminating: false,
+                    is_taken: &is_taken,
+                },
+            )
+        };
+        self.take_over_cron(turn, &cron_job, plan, now);
+    }
+
+    fn take_over_cron(&mut self, turn: &mut Turn, row: &Arc<CronJob>, plan: Plan, now: Timestamp) {
+        let mut status = plan.status;
+        for job in plan.delete {
+            self.delete_job(turn, job, Propagation::Background);
+        }
+        for event in plan.events {
+            self.cron_event(turn, row, event);
+        }
+        for new in plan.create {
+            let mut object = cron_job::new_job(row, &new, &self.zone);
+            defaults::job(&mut object);
+            match self.prepare(New::Job(Box::new(object), Arc::clone(&row.base)), now) {
+                Ok(prepared) => {
+                    let made = self.create(turn, prepared);
+                    let status = status.get_or_insert_with(|| row.status.clone());
+                    status.active.push(JobReference {
+                        uid: made.key.uid,
+                        name: made.name,
+                    });
+                }
+                // The template was validated with the CronJob, by older rules perhaps.
+                Err(error) => {
+                    let text = format!("Error creating job: {error}");
+                    self.cron_event(turn, row, Event::warning("FailedCreate", text));
+                }
+            }
+        }
+        if let Some(status) = status {
+            let changed = CronJob {
+                status,
+                ..(**row).clone()
+            };
+            self.set_cron_job(turn, changed);
+        }
+        if row.deletion.is_some() {
+            self.sweep_cron_job(turn, row.uid);
+        }
+        if let Some(entry) = self.cron_jobs.get_mut(&row.uid) {
+            // A time that has come is looked at in the next turn.
+            let at = plan.look_again;
+            self.cron_timers.set(row.uid, entry.timer, at);
+            entry.timer = at;
+        }
+    }
+
+    fn cron_event(&mut self, turn: &mut Turn, row: &CronJob, event: Event) {
+        let key = Key {
+            kind: Kind::CronJob,
+            uid: row.uid,
+        };
+        self.event(turn, key, &row.namespace, &row.name, event, SOURCE);
+    }
+
+    pub(super) fn delete_cron_job(&mut self, turn: &mut Turn, uid: Uid, propagation: Propagation) {
+        let Some(entry) = self.cron_jobs.get(&uid) else {
+            return;
+        };
+        let jobs: Vec<Uid> = entry.jobs.iter().copied().collect();
+        let row = Arc::clone(&entry.cron_job);
+        for job in &jobs {
+            match propagation {
+                Propagation::Orphan => self.orphan_job(turn, *job),
+                Propagation::Foreground | Propagation::Background => {
+                    self.delete_job(turn, *job, propagation);
+                }
+            }
+        }
+        let now = self.clock.wall();
+        let is_held = row.metadata.finalizers.iter().flatten().next().is_some();
+        if propagation == Propagation::Foreground || is_held {
+            let deleting = CronJob {
+                deletion: Some(row.deletion.unwrap_or(now)),
+                ..(*row).clone()
+            };
+            self.set_cron_job(turn, deleting);
+            self.sweep_cron_job(turn, uid);
+        } else {
+            self.forget_cron_job(turn, uid);
+        }
+    }
+
+    /// Removes a CronJob that is being deleted, once nothing holds it any more.
+    pub(super) fn sweep_cron_job(&mut self, turn: &mut Turn, uid: Uid) {
+        let Some(entry) = self.cron_jobs.get(&uid) else {
+            return;
+        };
+        let row = &entry.cron_job;
+        let is_held = row.metadata.finalizers.iter().flatten().next().is_some();
+        if row.deletion.is_some() && !is_held && entry.jobs.is_empty() {
+            self.forget_cron_job(turn, uid);
+        }
+    }
+
+    fn forget_cron_job(&mut self, turn: &mut Turn, uid: Uid) {
+        let Some(entry) = self.cron_jobs.remove(&uid) else {
+            return;
+        };
+        self.cron_timers.set(uid, entry.timer, None);
+        let row = &entry.cron_job;
+        let names = (Arc::clone(&row.namespace), Arc::clone(&row.name));
+        self.cron_names.remove(&names);
+        turn.transaction.delete(Key {
+            kind: Kind::CronJob,
+            uid,
+        });
+    }
+}
+
+/// The CronJob that controls `job`, by its owner references.
+pub(super) fn controller_of(job: &Job) -> Option<Uid> {
+    let mut owners = job.metadata.owner_references.iter().flatten();
+    let controller = owners.find(|owner| owner.controller == Some(true))?;
+    (controller.kind == "CronJob").then(|| controller.uid.parse().ok())?
+}

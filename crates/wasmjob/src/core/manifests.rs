@@ -1,0 +1,169 @@
+//! Files of a directory of manifests: what each stands for, taken over in one
+//! commit, with a record of it.
+//!
+//! The record is what makes a file's Job run once: it names the Job still when
+//! its time to live has removed it. An object goes when its file goes, or does
+//! not name it any more, also while the host was down.
+
+use std::sync::Arc;
+
+use wasmjob_node::Clock as _;
+use wasmjob_store::{Key, Kind, ManifestObject, ManifestRecord, Object};
+
+use super::commands::{Prepared, kind_name};
+use super::turn::Turn;
+use super::update::Update;
+use super::{Core, New};
+use crate::ApplyError;
+use crate::job::Propagation;
+
+/// A file as it is now.
+pub(crate) struct ManifestFile {
+    /// Its name within the directory.
+    pub(crate) file: Arc<str>,
+    /// A digest of its bytes.
+    pub(crate) digest: Arc<str>,
+    /// Its objects: defaulted and valid.
+    pub(crate) objects: Vec<New>,
+}
+
+/// What taking a file over came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ManifestChanges {
+    /// Objects that are new.
+    pub created: usize,
+    /// Objects that were changed.
+    pub configured: usize,
+    /// Objects that were deleted.
+    pub deleted: usize,
+}
+
+enum Step {
+    Create(Prepared),
+    Update(Update, ManifestObject),
+}
+
+impl Core {
+    /// Takes a file over: wholly or not at all.
+    pub(super) fn apply_manifest(
+        &mut self,
+        turn: &mut Turn,
+        manifest: ManifestFile,
+    ) -> Result<ManifestChanges, ApplyError> {
+        let record = self.manifests.get(&manifest.file).cloned();
+        if record
+            .as_ref()
+            .is_some_and(|old| old.digest == manifest.digest)
+        {
+            return Ok(ManifestChanges::default());
+        }
+        let now = self.clock.wall();
+        let mut steps = Vec::with_capacity(manifest.objects.len());
+        for new in manifest.objects {
+            let names = new.names();
+            let kind = new.kind();
+            let existing = names.and_then(|names| Some((self.named(kind, &names)?, names)));
+            let step = match existing {
+                None => Step::Create(self.prepare(new, now)?),
+                Some((uid, (namespace, name))) => {
+                    let object = ManifestObject {
+                        key: Key { kind, uid },
+                        namespace,
+                        name,
+                    };
+                    self.check_owner(&manifest.file, &object)?;
+                    let update = match new {
+                        New::Job(job, _) => self.prepare_job_update(uid, *job)?,
+                        New::CronJob(cron_job, _) => {
+                            self.prepare_cron_job_update(uid, *cron_job)?
+                        }
+                        // A pod's spec does not change; its file may.
+                        New::Pod(..) => Update::Same,
+                    };
+                    Step::Update(update, object)
+                }
+            };
+            steps.push(step);
+        }
+        let mut changes = ManifestChanges::default();
+        let mut objects = Vec::with_capacity(steps.len());
+        for step in steps {
+            match step {
+                Step::Create(prepared) => {
+                    let made = self.create(turn, prepared);
+                    changes.created += 1;
+                    objects.push(ManifestObject {
+                        key: made.key,
+                        namespace: made.namespace,
+                        name: made.name,
+                    });
+                }
+                Step::Update(update, object) => {
+                    changes.configured += usize::from(!matches!(update, Update::Same));
+                    self.update(turn, update);
+                    objects.push(object);
+                }
+            }
+        }
+        let old = record.as_ref().map_or(&[][..], |old| &old.objects);
+        for gone in old
+            .iter()
+            .filter(|old| objects.iter().all(|new| new.key != old.key))
+        {
+            changes.deleted += usize::from(self.exists(gone.key));
+            self.delete(turn, gone.key, Propagation::Background);
+        }
+        let uid = record.map_or_else(|| self.random.uid(), |old| old.uid);
+        let record = Arc::new(ManifestRecord {
+            uid,
+            file: Arc::clone(&manifest.file),
+            digest: manifest.digest,
+            objects,
+        });
+        turn.transaction.put(Object::Manifest(Arc::clone(&record)));
+        self.manifests.insert(manifest.file, record);
+        Ok(changes)
+    }
+
+    /// A file is gone: so is what it stood for.
+    pub(super) fn remove_manifest(&mut self, turn: &mut Turn, file: &str) -> ManifestChanges {
+        let mut changes = ManifestChanges::default();
+        let Some(record) = self.manifests.remove(file) else {
+            return changes;
+        };
+        for object in &record.objects {
+            changes.deleted += usize::from(self.exists(object.key));
+            self.delete(turn, object.key, Propagation::Background);
+        }
+        turn.transaction.delete(Key {
+            kind: Kind::Manifest,
+            uid: record.uid,
+        });
+        changes
+    }
+
+    fn exists(&self, key: Key) -> bool {
+        match key.kind {
+            Kind::Job => self.jobs.contains_key(&key.uid),
+            Kind::CronJob => self.cron_jobs.contains_key(&key.uid),
+            Kind::Pod => self.pod(key.uid).is_some(),
+            Kind::Event | Kind::Manifest => false,
+        }
+    }
+
+    /// An object belongs to one file.
+    fn check_owner(&self, file: &str, object: &ManifestObject) -> Result<(), ApplyError> {
+        let mut others = self.manifests.values().filter(|other| &*other.file != file);
+        let other = others.find(|other| other.objects.iter().any(|own| own.key == object.key));
+        match other {
+            None => Ok(()),
+            Some(other) => Err(ApplyError::Invalid(format!(
+                "{} \"{}/{}\" is defined in `{}` already; give it another name or namespace",
+                kind_name(object.key.kind),
+                object.namespace,
+                object.name,
+                other.file
+            ))),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Changing objects that there are already.
+
+use std::sync::Arc;
+
+use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Uid, defaults, validation};
+use wasmjob_store::Object;
+
+use super::commands::refuse;
+use super::turn::Turn;
+use super::{Core, EditFn};
+use crate::{ApplyError, EditError};
+
+/// A checked change.
+pub(super) enum Update {
+    Job(Job),
+    CronJob(CronJob),
+    /// It is as it should be.
+    Same,
+}
+
+impl Core {
+    /// Puts a Job into the transaction, with the revision that it will have.
+    pub(super) fn put_job(&self, turn: &mut Turn, mut job: Job) -> Arc<Job> {
+        // This thread is the only one that commits.
+        job.resource_version = self.store.last_revision() + 1;
+        let job = Arc::new(job);
+        turn.transaction.put(Object::Job(Arc::clone(&job)));
+        job
+    }
+
+    /// As [`Core::put_job`], and the entry of the Job takes it over.
+    pub(super) fn set_job(&mut self, turn: &mut Turn, job: Job) -> Arc<Job> {
+        let job = self.put_job(turn, job);
+        if let Some(entry) = self.jobs.get_mut(&job.uid) {
+            entry.job = Arc::clone(&job);
+        }
+        job
+    }
+
+    pub(super) fn put_cron_job(&self, turn: &mut Turn, mut cron_job: CronJob) -> Arc<CronJob> {
+        cron_job.resource_version = self.store.last_revision() + 1;
+        let cron_job = Arc::new(cron_job);
+        turn.transaction.put(Object::CronJob(Arc::clone(&cron_job)));
+        cron_job
+    }
+
+    /// As [`Core::put_cron_job`], and the entry of the CronJob takes it over.
+    pub(super) fn set_cron_job(&mut self, turn: &mut Turn, cron_job: CronJob) {
+        let cron_job = self.put_cron_job(turn, cron_job);
+        if let Some(entry) = self.cron_jobs.get_mut(&cron_job.uid) {
+            entry.cron_job = cron_job;
+        }
+    }
+
+    /// Changes a Job's spec, by the rules of an update.
+    pub(super) fn edit(
+        &mut self,
+        turn: &mut Turn,
+        uid: Uid,
+        edit: EditFn,
+    ) -> Result<(), EditError> {
+        let entry = self.jobs.get(&uid).ok_or(EditError::NotFound)?;
+        let mut object = entry.job.to_object();
+        edit(object.spec.get_or_insert_default());
+        let update = update_job(&entry.job, object).map_err(|error| match error {
+            ApplyError::Invalid(text) => EditError::Invalid(text),
+            error => EditError::Invalid(error.to_string()),
+        })?;
+        self.update(turn, update);
+        Ok(())
+    }
+
+    /// What a manifest's Job makes of the one that there is.
+    pub(super) fn prepare_job_update(
+        &self,
+        uid: Uid,
+        mut new: batch::Job,
+    ) -> Result<Update, ApplyError> {
+        let Some(entry) = self.jobs.get(&uid) else {
+            return Ok(Update::Same);
+        };
+        defaults::prepare_job(&mut new, uid);
+        new.metadata = taken_over(entry.job.to_object().metadata, new.metadata);
+        update_job(&entry.job, new)
+    }
+
+    /// What a manifest's CronJob makes of the one that there is.
+    pub(super) fn prepare_cron_job_update(
+        &self,
+        uid: Uid,
+        new: batch::CronJob,
+    ) -> Result<Update, ApplyError> {
+        let Some(entry) = self.cron_jobs.get(&uid) else {
+            return Ok(Update::Same);
+        };
+        let row = &entry.cron_job;
+        let old = row.to_object();
+        let new = batch::CronJob {
+            metadata: taken_over((*row.metadata).clone(), new.metadata),
+            spec: new.spec,
+            status: None,
+        };
+        if new.spec == row.spec.object && new.metadata == *row.metadata {
+            return Ok(Update::Same);
+        }
+        let errors = validation::validate_cron_job_update(&new, &old);
+        refuse("CronJob.batch", &new.metadata, &errors)?;
+        let has_changed = new.spec != row.spec.object;
+        let spec = CronJobSpec::parse(new.spec, new.metadata.annotations.as_ref());
+        Ok(Update::CronJob(CronJob {
+            generation: row.generation + i64::from(has_changed),
+            spec: Arc::new(spec),
+            metadata: Arc::new(new.metadata),
+            ..(**row).clone()
+        }))
+    }
+
+    pub(super) fn update(&mut self, turn: &mut Turn, update: Update) {
+        match update {
+            Update::Job(job) => {
+                let uid = job.uid;
+                self.set_job(turn, job);
+                self.mark(uid);
+                // The last finalizer may be gone.
+                self.sweep(turn, uid);
+            }
+            Update::CronJob(cron_job) => {
+                let uid = cron_job.uid;
+                self.set_cron_job(turn, cron_job);
+                self.mark_cron(uid);
+            }
+            Update::Same => {}
+        }
+    }
+}
+
+/// The metadata of `old`, with what a manifest has a say in from `new`.
+fn taken_over(old: ObjectMeta, new: ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        labels: new.labels,
+        annotations: new.annotations,
+        finalizers: new.finalizers,
+        ..old
+    }
+}
+
+fn update_job(row: &Job, new: batch::Job) -> Result<Update, ApplyError> {
+    let old = row.to_object();
+    let same_metadata = new.metadata.labels == old.metadata.labels
+        && new.metadata.annotations == old.metadata.annotations
+        && new.metadata.finalizers == old.metadata.finalizers;
+    if new.spec == old.spec && same_metadata {
+        return Ok(Update::Same);
+    }
+    let errors = validation::validate_job_update(&new, &old);
+    refuse("Job.batch", &new.metadata, &errors)?;
+    let mut job = row.clone();
+    if !same_metadata {
+        job.metadata = Arc::new(ObjectMeta {
+            labels: new.metadata.labels,
+            annotations: new.metadata.annotations,
+            finalizers: new.metadata.finalizers,
+            ..(*row.metadata).clone()
+        });
+    }
+    if new.spec != old.spec {
+        let base = &row.spec.template.base;
+        let spec = JobSpec::parse_in(new.spec.unwrap_or_default(), &row.name, row.uid, base);
+        job.spec = Arc::new(spec);
+        job.generation += 1;
+    }
+    Ok(Update::Job(job))
+}

@@ -167,11 +167,17 @@ impl<'a> Search<'a> {
     /// Goes to where the clocks show `wall`. Of a time that is skipped or repeated it
     /// takes the instant that Go's `time.Date` takes.
     fn set_wall(&mut self, wall: Civil) {
-        let mut at = wall.to_seconds();
-        let offset = self.zone.offset(at);
-        if offset != 0 {
-            at -= self.zone.offset(at - offset);
+        let utc = wall.to_seconds();
+        let offset = self.zone.offset(utc);
+        let there = self.zone.offset(utc - offset);
+        match offset {
+            0 => self.set(utc),
+            // What the clocks show then is known already.
+            _ if offset == there => {
+                self.at = utc - offset;
+                self.wall = Civil::from_seconds(utc);
+            }
+            _ => self.set(utc - there),
         }
-        self.set(at);
     }
 }

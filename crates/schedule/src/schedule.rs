@@ -50,6 +50,9 @@ pub enum DstPolicy {
     Skip,
 }
 
+/// Times that are looked at one by one before a bisection. It takes about 30 steps.
+const WALK_MAX: usize = 8;
+
 impl Schedule {
     /// Reads five fields or a descriptor, after `TZ=` or `CRON_TZ=` and a zone or not.
     ///
@@ -124,10 +127,12 @@ impl Schedule {
             let more = (until.as_second() - last.as_second()) / seconds;
             return Timestamp::from_second(last.as_second() + more * seconds).ok();
         }
-        // Usually there is one at most.
-        match next(last) {
-            Some(later) => last = later,
-            None => return Some(last),
+        // Usually there is one at most, and where times are rare a walk is the shorter way.
+        for _ in 0..WALK_MAX {
+            match next(last) {
+                Some(later) => last = later,
+                None => return Some(last),
+            }
         }
         // From `none` on there is nothing more until `until`.
         let mut none = until;

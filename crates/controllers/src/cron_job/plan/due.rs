@@ -14,26 +14,29 @@ impl Look<'_> {
         let Some(latest) = slots.last(from, due) else {
             return;
         };
-        self.warn_of_many(slots, from, latest, due);
+        // Both the warning and the ledger look at these.
+        let first: Vec<_> = slots.between(from, latest).take(MANY_MISSED + 1).collect();
+        self.warn_of_many(slots, &first, from, latest, due);
         let spec = &self.cron_job.spec;
         match spec.options.catch_up {
             // Each run would replace the one before at once, so only the latest counts.
             CatchUp::All { .. } if spec.concurrency_policy == ConcurrencyPolicy::Replace => {
-                self.run_latest(slots, from, latest, due);
+                self.run_latest(slots, &first, from, latest, due);
             }
-            CatchUp::All { limit } => self.run_all(slots, from, due, limit),
-            CatchUp::Latest | CatchUp::None => self.run_latest(slots, from, latest, due),
+            CatchUp::All { limit } => self.run_all(slots, &first, from, due, limit),
+            CatchUp::Latest | CatchUp::None => self.run_latest(slots, &first, from, latest, due),
         }
     }
 
     fn run_latest(
         &mut self,
         slots: &Slots<'_>,
+        first: &[Timestamp],
         from: Timestamp,
         latest: Timestamp,
         due: Timestamp,
     ) {
-        self.settle_between(slots, from, a_moment_before(latest));
+        self.settle_between(slots, first, from, a_moment_before(latest));
         match self.too_late(latest, due) {
             Some(because) => self.miss(latest, because),
             None => self.run(latest, due),
@@ -41,10 +44,17 @@ impl Look<'_> {
     }
 
     /// Oldest first. With Forbid one at a time: the next one when that has finished.
-    fn run_all(&mut self, slots: &Slots<'_>, from: Timestamp, due: Timestamp, limit: usize) {
+    fn run_all(
+        &mut self,
+        slots: &Slots<'_>,
+        first: &[Timestamp],
+        from: Timestamp,
+        due: Timestamp,
+        limit: usize,
+    ) {
         let latest = slots.latest(from, due, limit);
-        let Some(first) = latest.first() else { return };
-        self.settle_between(slots, from, a_moment_before(*first));
+        let Some(oldest) = latest.first() else { return };
+        self.settle_between(slots, first, from, a_moment_before(*oldest));
         for slot in latest {
             if let Some(because) = self.too_late(slot, due) {
                 self.miss(slot, because);
@@ -119,6 +129,7 @@ impl Look<'_> {
     fn warn_of_many(
         &mut self,
         slots: &Slots<'_>,
+        first: &[Timestamp],
         from: Timestamp,
         latest: Timestamp,
         due: Timestamp,
@@ -128,11 +139,14 @@ impl Look<'_> {
         }
         let earliest = self.earliest_in_time(due).map(a_moment_before);
         let counted_from = earliest.map_or(from, |earliest| earliest.max(from));
-        if slots
-            .between(counted_from, latest)
-            .nth(MANY_MISSED)
-            .is_some()
-        {
+        let many = match counted_from == from {
+            true => first.len() > MANY_MISSED,
+            false => slots
+                .between(counted_from, latest)
+                .nth(MANY_MISSED)
+                .is_some(),
+        };
+        if many {
             self.status.told.too_many = Some(from);
             self.plan.events.push(Event::warning(
                 "TooManyMissedTimes",

@@ -7,14 +7,28 @@ use super::super::slots::{MANY_MISSED, Slots};
 use super::Look;
 
 impl Look<'_> {
-    /// Settles the slots after `from` up to `until` that have no verdict yet. More than
-    /// [`MANY_MISSED`] are not looked at one by one.
-    pub(super) fn settle_between(&mut self, slots: &Slots<'_>, from: Timestamp, until: Timestamp) {
-        let from = self.status.ledger.settled.map_or(from, |at| at.max(from));
+    /// Settles the slots after `from` up to `until` that have no verdict yet; `first` are
+    /// the first of them all. More than [`MANY_MISSED`] are not looked at one by one.
+    pub(super) fn settle_between(
+        &mut self,
+        slots: &Slots<'_>,
+        first: &[Timestamp],
+        from: Timestamp,
+        until: Timestamp,
+    ) {
+        let unsettled: Vec<_> = match self.status.ledger.settled {
+            Some(settled) if settled > from => {
+                let rest = slots.between(settled, until);
+                rest.take(MANY_MISSED).collect()
+            }
+            _ => {
+                let rest = first.iter().copied().filter(|slot| *slot <= until);
+                rest.take(MANY_MISSED).collect()
+            }
+        };
+        let is_cut = unsettled.len() == MANY_MISSED;
         let mut run: Option<SlotRecord> = None;
-        let mut seen = 0;
-        for slot in slots.between(from, until).take(MANY_MISSED) {
-            seen += 1;
+        for slot in unsettled {
             let verdict = self.left_behind(slot);
             match &mut run {
                 Some(run) if run.verdict == verdict => {
@@ -35,7 +49,7 @@ impl Look<'_> {
             }
         }
         let Some(mut run) = run else { return };
-        if seen == MANY_MISSED {
+        if is_cut {
             let last = run.until.unwrap_or(run.slot);
             if let Some(later) = slots.last(last, until) {
                 run.until = Some(later);

@@ -1,12 +1,17 @@
 //! The command line.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Stderr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::SubscriberBuilder;
+use tracing_subscriber::fmt::format::{DefaultFields, Format};
 use wasmjob::Alias;
+use wasmjob::api::schedule::Zone;
 
 use crate::exit::Exit;
 
@@ -29,6 +34,7 @@ Examples:
   wasmjob run --alias busybox=./sh.wasm -o junit tests/*.yaml > report.xml
   cat job.yaml | wasmjob run -              read the manifest from standard input
   wasmjob check manifests/                  validate, run nothing
+  wasmjob serve --manifests /etc/wasmjob    run what is there, on time, for good
 
 Exit codes of run:
   0 every Job is Complete     1 some Job Failed        2 usage or manifest; nothing ran
@@ -50,6 +56,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run the Jobs and Pods of manifests to their end; the exit code is their result.
     Run(Box<RunArgs>),
+    /// Run Jobs and CronJobs for good, through restarts and power cuts.
+    Serve(Box<ServeArgs>),
     /// Validate manifests as `run` does, and run nothing.
     Check(CheckArgs),
     /// Print completions for a shell.
@@ -68,16 +76,6 @@ pub(crate) struct RunArgs {
     /// Run a CronJob's template once, now.
     #[arg(long)]
     pub(crate) now: bool,
-    /// Let the image NAME be the module REF, e.g. busybox=./busybox.wasm; repeatable.
-    /// NAME without a tag stands for every tag.
-    #[arg(long = "alias", value_name = "NAME=REF")]
-    pub(crate) aliases: Vec<Alias>,
-    /// Read defaults from FILE (TOML) instead of ~/.config/wasmjob/config.toml.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
-    /// Let pods have hostPath volumes below DIR; repeatable. By default they may have none.
-    #[arg(long = "allow-host-path", value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) host_paths: Vec<PathBuf>,
     /// Stop everything after this time, e.g. 90s or 1h30m, and exit with 124.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
@@ -99,6 +97,23 @@ pub(crate) struct RunArgs {
     /// Make generated names and UIDs repeatable.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+}
+
+/// What pods may have and may use; as `run` and `serve` take it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HostArgs {
+    /// Let the image NAME be the module REF, e.g. busybox=./busybox.wasm; repeatable.
+    /// NAME without a tag stands for every tag.
+    #[arg(long = "alias", value_name = "NAME=REF")]
+    pub(crate) aliases: Vec<Alias>,
+    /// Read defaults from FILE (TOML) instead of ~/.config/wasmjob/config.toml.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Let pods have hostPath volumes below DIR; repeatable. By default they may have none.
+    #[arg(long = "allow-host-path", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) host_paths: Vec<PathBuf>,
     /// Memory of a container that sets no limit, e.g. 64Mi [default: 256Mi, at most
     /// half of --memory].
     #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
@@ -115,6 +130,45 @@ pub(crate) struct RunArgs {
     /// Keep no compiled modules.
     #[arg(long, conflicts_with = "cache_dir")]
     pub(crate) no_cache: bool,
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Keep all objects and logs in DIR, which is this process's alone [default:
+    /// $STATE_DIRECTORY, else /var/lib/wasmjob for root, else ~/.local/state/wasmjob].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Run the manifests in DIR, and follow it: a file that comes is run, one that
+    /// changes is taken over, one that goes takes its objects along.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) manifests: Option<PathBuf>,
+    /// The time zone of CronJobs that name none, e.g. Europe/Berlin [default: UTC].
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub(crate) zone: Option<Zone>,
+    /// On SIGTERM, let running pods go on for this long before they are ended
+    /// [default: 8s].
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(crate) drain_timeout: Option<Duration>,
+    /// Pods that have ended are kept up to this number [default: 12500].
+    #[arg(long, value_name = "N")]
+    pub(crate) finished_pods: Option<usize>,
+    /// How to write what happens to standard error [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+}
+
+/// How diagnostics are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// The arguments of `check`.
@@ -175,19 +229,35 @@ impl When {
 impl Args {
     /// Sends diagnostics to standard error: warnings, or more with `-v`.
     pub(crate) fn init_diagnostics(&self) {
-        let level = ["warn", "info", "debug", "trace"][usize::from(self.verbose.min(3))];
-        // Only our own rooms: the engine's would drown them.
-        let filter = format!(
-            "error,wasmjob={level},wasmjob_image={level},wasmjob_node={level},wasmjob_sandbox={level}"
-        );
-        tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
-            .without_time()
-            .with_target(false)
-            .init();
+        filtered(self.verbose, 0).without_time().init();
     }
+
+    /// Sends a daemon's diagnostics to standard error: what happens, with its time.
+    pub(crate) fn init_daemon_diagnostics(&self, format: LogFormat) {
+        let subscriber = filtered(self.verbose, 1);
+        match format {
+            LogFormat::Text => subscriber.init(),
+            LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        }
+    }
+}
+
+/// Ours from a level on, `least` at least; of others only errors.
+fn filtered(
+    verbose: u8,
+    least: u8,
+) -> SubscriberBuilder<DefaultFields, Format, EnvFilter, fn() -> Stderr> {
+    let level = verbose.saturating_add(least).min(3);
+    let level = ["warn", "info", "debug", "trace"][usize::from(level)];
+    // Only our own rooms: the engine's would drown them.
+    let filter = format!(
+        "error,wasmjob={level},wasmjob_image={level},wasmjob_node={level},wasmjob_sandbox={level},wasmjob_store={level}"
+    );
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr as fn() -> Stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
 }
 
 /// Prints the completions for `shell`.
@@ -201,14 +271,20 @@ pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<E
     Ok(Exit::Complete)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text
         .parse()
         .map_err(|_| "expected a duration like 30s, 5m or 1h30m".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn zone(text: &str) -> Result<Zone, String> {
+    Zone::load(text, &Zone::utc()).map_err(|error| {
+        format!("{error}; expected a name of the IANA database like Europe/Berlin")
+    })
+}
+
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let quantity: wasmjob::api::Quantity = text
         .parse()
         .map_err(|_| "expected a quantity like 64Mi or 1Gi".to_owned())?;

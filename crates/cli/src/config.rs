@@ -1,11 +1,17 @@
 //! The config file: what an operator does not want to repeat.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use wasmjob::Alias;
+use wasmjob::api::schedule::Zone;
+
+use crate::args::{self, LogFormat};
 
 /// The file's keys.
 #[derive(Debug, Default, Deserialize)]
@@ -17,8 +23,62 @@ pub(crate) struct Config {
     /// Directories below which pods may have hostPath volumes; relative to the file.
     #[serde(default)]
     pub(crate) allow_host_path: Vec<PathBuf>,
+    /// As `--memory`.
+    #[serde(default, deserialize_with = "quantity")]
+    pub(crate) memory: Option<u64>,
+    /// As `--default-memory`.
+    #[serde(default, deserialize_with = "quantity")]
+    pub(crate) default_memory: Option<u64>,
+    /// As `--threads`.
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// As `--cache-dir`; relative to the file.
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// What concerns `serve` only.
+    #[serde(default)]
+    pub(crate) serve: ServeConfig,
     #[serde(skip)]
     dir: PathBuf,
+}
+
+/// The keys of `[serve]`: its flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ServeConfig {
+    /// As `--data-dir`; relative to the file.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// As `--manifests`; relative to the file.
+    pub(crate) manifests: Option<PathBuf>,
+    /// As `--zone`.
+    #[serde(default, deserialize_with = "zone")]
+    pub(crate) zone: Option<Zone>,
+    /// As `--drain-timeout`.
+    #[serde(default, deserialize_with = "duration")]
+    pub(crate) drain_timeout: Option<Duration>,
+    /// As `--finished-pods`.
+    pub(crate) finished_pods: Option<usize>,
+    /// As `--log-format`.
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// Reads a value as its flag is read.
+fn as_flag<'de, D: Deserializer<'de>, T>(
+    from: D,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(from)?;
+    read(&text).map(Some).map_err(D::Error::custom)
+}
+
+fn quantity<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    as_flag(from, args::bytes)
+}
+
+fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zone>, D::Error> {
+    as_flag(from, args::zone)
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    as_flag(from, args::duration)
 }
 
 impl Config {
@@ -38,7 +98,13 @@ impl Config {
         let mut config: Self = toml::from_str(&text)
             .with_context(|| format!("config file {} is not valid", path.display()))?;
         config.dir = path.parent().map(Path::to_owned).unwrap_or_default();
-        for dir in &mut config.allow_host_path {
+        let own = [
+            &mut config.cache_dir,
+            &mut config.serve.data_dir,
+            &mut config.serve.manifests,
+        ];
+        let paths = config.allow_host_path.iter_mut();
+        for dir in paths.chain(own.into_iter().flatten()) {
             *dir = config.dir.join(&*dir);
         }
         Ok(config)
@@ -70,6 +136,21 @@ fn default_path() -> Option<PathBuf> {
 /// Where compiled modules are kept by default.
 pub(crate) fn default_cache() -> Option<PathBuf> {
     Some(base("XDG_CACHE_HOME", ".cache")?.join("wasmjob"))
+}
+
+/// Where `serve` keeps its objects by default: where systemd says, else where
+/// the user keeps such things.
+pub(crate) fn default_data_dir() -> Option<PathBuf> {
+    // systemd gives several names joined by colons where a unit asks for them.
+    let systemd = std::env::var_os("STATE_DIRECTORY")
+        .and_then(|dirs| std::env::split_paths(&dirs).next())
+        .filter(|dir| dir.is_absolute());
+    systemd.or_else(|| {
+        if rustix::process::geteuid().is_root() {
+            return Some(PathBuf::from("/var/lib/wasmjob"));
+        }
+        Some(base("XDG_STATE_HOME", ".local/state")?.join("wasmjob"))
+    })
 }
 
 /// A directory of the XDG base directory specification.

@@ -38,3 +38,9 @@ impl From<Exit> for ExitCode {
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
+
+/// Says what is wrong with the arguments.
+pub(crate) fn usage(error: &anyhow::Error) -> Exit {
+    say(format_args!("error: {error:#}"));
+    Exit::Usage
+}

@@ -63,8 +63,7 @@ fn collect(path: &Path, texts: &mut Vec<(String, Vec<u8>)>) -> Result<(), String
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending)) {
+        if path.is_file() && is_manifest(&path) {
             entries.push(path);
         }
     }
@@ -76,6 +75,17 @@ fn collect(path: &Path, texts: &mut Vec<(String, Vec<u8>)>) -> Result<(), String
     }
     entries.sort();
     entries.iter().try_for_each(|path| collect(path, texts))
+}
+
+/// Whether a file of a directory is a manifest, by its ending.
+pub(crate) fn is_manifest(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
+/// The bytes of a file.
+pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    bytes(std::fs::File::open(path)?)
 }
 
 fn bytes(from: impl Read) -> std::io::Result<Vec<u8>> {

@@ -10,8 +10,11 @@ mod check;
 mod config;
 mod exit;
 mod files;
+mod host;
 mod report;
 mod run;
+mod serve;
+mod signals;
 mod worker;
 
 use std::process::ExitCode;
@@ -26,11 +29,14 @@ fn main() -> ExitCode {
         return code;
     }
     let args = Args::parse();
-    args.init_diagnostics();
-    let exit = match args.command {
-        Command::Run(args) => run::run(&args),
-        Command::Check(args) => check::check(&args),
-        Command::Completions { shell } => args::print_completions(shell),
+    if !matches!(args.command, Command::Serve(_)) {
+        args.init_diagnostics();
+    }
+    let exit = match &args.command {
+        Command::Run(run) => run::run(run),
+        Command::Serve(serve) => serve::serve(serve, |format| args.init_daemon_diagnostics(format)),
+        Command::Check(check) => check::check(check),
+        Command::Completions { shell } => args::print_completions(*shell),
     };
     let exit = exit.unwrap_or_else(|error| {
         exit::say(format_args!("error: {error:#}"));

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Told of every commit, and when there will be none any more.
     pub(crate) committed: Notify,
+    /// Told when the store's health changes.
+    pub(crate) health_changed: Notify,
     closed: AtomicBool,
     /// Called after commits have become visible on their own, not within `commit`.
     pub(crate) on_visible: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -49,6 +51,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.committed.notify_waiters();
+        self.health_changed.notify_waiters();
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -136,10 +136,17 @@ impl Store {
         }
     }
 
-    /// Whether commits become visible later than they are made.
-    #[must_use]
-    pub fn is_durable(&self) -> bool {
-        self.0.durable.is_some()
+    /// Waits until the health is another one than `known`, or nothing will be
+    /// committed any more.
+    pub async fn health_changed(&self, known: &Health) {
+        loop {
+            // Registered before the look, so that no change falls in between.
+            let changed = self.0.shared.health_changed.notified();
+            if self.health() != *known || self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Calls `hook` whenever commits have become visible after [`Store::commit`]

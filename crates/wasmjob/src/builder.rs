@@ -19,6 +19,10 @@ use crate::host::{Threads, block_on};
 use crate::random::Random;
 use crate::{BuildError, Host};
 
+/// Pods that have ended are kept up to this number (Kubernetes'
+/// `--terminated-pod-gc-threshold`).
+const FINISHED_PODS_MAX: usize = 12_500;
+
 /// Configures a [`Host`]. Everything has a default that suits a small device.
 pub struct HostBuilder {
     images: ImagesBuilder,
@@ -35,6 +39,7 @@ pub struct HostBuilder {
     data_dir: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     zone: Zone,
+    finished_pods: usize,
 }
 
 impl Default for HostBuilder {
@@ -54,6 +59,7 @@ impl Default for HostBuilder {
             data_dir: None,
             clock: Arc::new(SystemClock),
             zone: Zone::utc(),
+            finished_pods: FINISHED_PODS_MAX,
         }
     }
 }
@@ -188,6 +194,14 @@ impl HostBuilder {
         self
     }
 
+    /// Sets how many pods that have ended are kept, oldest removed first; by
+    /// default 12,500 as in Kubernetes. What Jobs say of them stays.
+    #[must_use]
+    pub fn finished_pods(mut self, max: usize) -> Self {
+        self.finished_pods = max;
+        self
+    }
+
     /// Sets the time zone of CronJobs that name none; by default, UTC.
     #[must_use]
     pub fn zone(mut self, zone: Zone) -> Self {
@@ -214,7 +228,9 @@ impl HostBuilder {
             Some(dir) => Store::open(Directory::lock(dir)?)?,
             None => Store::new(),
         };
-        let scratch = Scratch::make(self.scratch)?;
+        // Only now is the data directory ours.
+        let own = self.data_dir.as_deref().map(Scratch::of_data_dir);
+        let scratch = Scratch::make(self.scratch.or(own.transpose()?))?;
         let mut engine = self.engine.limits(self.limits.clone());
         if let Some(threads) = self.threads {
             engine = engine.threads(threads);
@@ -261,6 +277,7 @@ impl HostBuilder {
             random,
             Arc::clone(&mailbox),
             self.zone,
+            self.finished_pods,
         );
         let (ready, answer) = oneshot::channel();
         let thread = std::thread::Builder::new()
@@ -304,6 +321,18 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// The one in a data directory, without what was left there by a host that
+    /// was killed.
+    fn of_data_dir(dir: &Path) -> Result<PathBuf, BuildError> {
+        let dir = dir.join("scratch");
+        match std::fs::remove_dir_all(&dir) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(BuildError::Scratch { dir, source })
+            }
+            _ => Ok(dir),
+        }
+    }
+
     fn make(dir: Option<PathBuf>) -> Result<Self, BuildError> {
         use std::os::unix::fs::DirBuilderExt;
         let own = dir.is_none();

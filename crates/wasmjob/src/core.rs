@@ -13,6 +13,7 @@
 
 mod commands;
 mod cron;
+mod garbage;
 mod jobs;
 mod mailbox;
 mod manifests;
@@ -32,13 +33,14 @@ use foldhash::HashMap;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use wasmjob_api::schedule::Zone;
-use wasmjob_api::{Cause, Event, Job, Pod, Uid};
+use wasmjob_api::{Cause, Event, EventType, Job, Pod, Uid};
 use wasmjob_controllers::cron_job::Awake;
 use wasmjob_node::{Clock, Node};
 
 use wasmjob_store::{EventRecord, Health, Key, Kind, ManifestRecord, Object, Store};
 
-use commands::Names;
+use commands::{Names, kind_name};
+use garbage::FinishedPods;
 use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
@@ -83,6 +85,9 @@ pub(crate) struct Core {
     /// Since when the host has looked at CronJobs without a break.
     awake: Awake,
     clock_watch: Option<ClockWatch>,
+    finished_pods: FinishedPods,
+    /// Nothing is begun any more; who asked for that is told when nothing runs.
+    draining: Option<oneshot::Sender<()>>,
 }
 
 /// How long the change of a pod that goes on may wait to be committed. Most pods
@@ -97,6 +102,7 @@ impl Core {
         random: Random,
         mailbox: Arc<Mailbox>,
         zone: Zone,
+        finished_pods_max: usize,
     ) -> Self {
         let started = clock.wall();
         Self {
@@ -126,6 +132,8 @@ impl Core {
                 after: Cause::Down,
             },
             clock_watch: None,
+            finished_pods: FinishedPods::new(finished_pods_max),
+            draining: None,
         }
     }
 
@@ -144,7 +152,10 @@ impl Core {
             }
             // Starting and stopping pods may have ended some at once.
             let more = self.node.has_ended() || !self.dirty.is_empty();
-            let more = more || !self.dirty_cron.is_empty();
+            // What is left while it drains is left for the next start.
+            let more = more && self.draining.is_none()
+                || self.node.has_ended()
+                || self.draining.is_none() && !self.dirty_cron.is_empty();
             if more || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;
             }
@@ -165,7 +176,7 @@ impl Core {
             self.node.next_timeout(),
             self.timers.next(),
             self.changes_due,
-            self.cron_timeout(),
+            self.cron_timeout().filter(|_| self.draining.is_none()),
         ]
         .into_iter()
         .flatten()
@@ -210,6 +221,13 @@ impl Core {
                     let changes = self.remove_manifest(&mut turn, &file);
                     turn.effects.answer_or_refuse(reply, Ok(changes));
                 }
+                Command::Ping(reply) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(());
+                }
+                Command::Drain(reply) => {
+                    self.draining = Some(reply);
+                }
                 Command::Stop => return false,
             }
         }
@@ -236,13 +254,18 @@ impl Core {
         }
         // After the Jobs: what they came to is counted. Not while nothing can be
         // stored: a slot is then found late, and says so.
-        if self.store.health() == Health::Writable {
+        let drains = self.draining.is_some();
+        if !drains && self.store.health() == Health::Writable {
             self.look_at_cron_jobs(&mut turn, wall);
         }
-        for uid in std::mem::take(&mut self.dirty) {
-            self.look(&mut turn, uid, wall);
+        if !drains {
+            for uid in std::mem::take(&mut self.dirty) {
+                self.look(&mut turn, uid, wall);
+            }
         }
+        self.collect_pods(&mut turn);
         self.act(turn);
+        self.drained();
         if self.changes_due.is_none() && self.node.has_changes() {
             self.changes_due = Some(now + CHANGES_WAIT);
         }
@@ -284,7 +307,21 @@ impl Core {
                     self.node.stop(uid, Duration::ZERO);
                 }
             }
-            for uid in effects.finished {
+            for job in effects.finished {
+                if let Some(end) = job.finished() {
+                    tracing::info!(
+                        namespace = %job.namespace,
+                        name = %job.name,
+                        succeeded = job.status.succeeded,
+                        failed = job.status.failed,
+                        reason = %end.reason,
+                        "Job is {}",
+                        end.condition_type.as_str()
+                    );
+                }
+                self.tell_finished(job.uid);
+            }
+            for uid in effects.asked {
                 self.tell_finished(uid);
             }
             for pod in effects.ended {
@@ -294,6 +331,19 @@ impl Core {
         if started {
             // Admits them, and starts what can start, without another turn.
             self.node.handle();
+        }
+    }
+
+    /// Tells who waits for that when nothing runs any more.
+    fn drained(&mut self) {
+        if self.node.live() == 0
+            && self.waiting.is_empty()
+            && let Some(reply) = self.draining.take_if(|reply| !reply.is_closed())
+        {
+            // It stays drained: a closed reply begins nothing either.
+            let (closed, _) = oneshot::channel();
+            self.draining = Some(closed);
+            let _ = reply.send(());
         }
     }
 
@@ -330,6 +380,16 @@ impl Core {
         event: Event,
         source: &'static str,
     ) {
+        if event.event_type == EventType::Warning {
+            tracing::info!(
+                kind = kind_name(regarding.kind),
+                %namespace,
+                %name,
+                reason = %event.reason,
+                "{}",
+                event.note
+            );
+        }
         turn.transaction.put(Object::Event(Arc::new(EventRecord {
             uid: self.random.uid(),
             regarding,

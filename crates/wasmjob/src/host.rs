@@ -102,7 +102,7 @@ impl Host {
     ///
     /// When something in it is not allowed: then nothing was changed, and what it
     /// stood for before goes on.
-    pub fn apply_file(
+    pub async fn apply_file(
         &self,
         file: &str,
         digest: &str,
@@ -116,7 +116,7 @@ impl Host {
         };
         let mailbox = &self.threads.mailbox;
         mailbox.send(Command::ApplyManifest(manifest, reply));
-        block_on(answer).map_err(|_| HostGone)?
+        answer.await.map_err(|_| HostGone)?
     }
 
     /// Deletes what a file of a directory of manifests stood for.
@@ -124,11 +124,11 @@ impl Host {
     /// # Errors
     ///
     /// When the host is gone.
-    pub fn remove_file(&self, file: &str) -> Result<ManifestChanges, ApplyError> {
+    pub async fn remove_file(&self, file: &str) -> Result<ManifestChanges, ApplyError> {
         let (reply, answer) = oneshot::channel();
         let mailbox = &self.threads.mailbox;
         mailbox.send(Command::RemoveManifest(file.into(), reply));
-        block_on(answer).map_err(|_| HostGone)?
+        answer.await.map_err(|_| HostGone)?
     }
 
     /// The files that stand for something, by name, with the digests of their
@@ -214,6 +214,27 @@ impl Host {
         });
         let job = found.first()?.object.as_job()?;
         Some(self.handle(job.uid, Arc::clone(&job.namespace), Arc::clone(&job.name)))
+    }
+
+    /// Begins nothing more, and waits until nothing runs: no pod is started or
+    /// replaced, no CronJob looked at. What is left is left for the next start.
+    pub async fn drain(&self) {
+        let (reply, answer) = oneshot::channel();
+        self.threads.mailbox.send(Command::Drain(reply));
+        // If the host is gone, nothing runs.
+        let _ = answer.await;
+    }
+
+    /// Whether the host's thread answers; waits until it does, or is gone.
+    pub async fn is_responsive(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.threads.mailbox.send(Command::Ping(reply));
+        answer.await.is_ok()
+    }
+
+    /// Waits until [`Host::health`] is another than `known`, or the host is gone.
+    pub async fn health_changed(&self, known: &Health) {
+        self.store.health_changed(known).await;
     }
 
     /// Whether what is done can be kept; see [`Health`]. In memory it always can.

@@ -58,5 +58,6 @@ pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, Limits, LinkError, Stream,
 };
 pub use wasmjob_store::{
-    Change, EventRecord, Expired, Health, Key, Kind, Object, OpenError, Store, Stored, Watch,
+    Change, Directory, EventRecord, Expired, Health, Key, Kind, Object, OpenError, Store, Stored,
+    Watch,
 };

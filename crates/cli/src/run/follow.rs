@@ -10,8 +10,8 @@ use crate::args::LogChoice;
 use crate::exit::{Exit, say};
 use crate::run::printer::{Escape, Printer};
 use crate::run::progress::Progress;
-use crate::run::signals::Signals;
 use crate::run::state::{News, State, never_ends};
+use crate::signals::Signals;
 
 /// What the user wants to see, and when it is to stop.
 pub(crate) struct Wishes {

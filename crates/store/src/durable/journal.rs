@@ -200,6 +200,7 @@ impl Drop for CloseOnDrop {
         if std::thread::panicking() {
             let reason = "the store's thread panicked".to_owned();
             self.0.set_health(Health::Failed(reason));
+            self.1.health_changed.notify_waiters();
         }
         if let Some(hook) = self.1.on_visible.get() {
             hook();
@@ -240,7 +241,7 @@ impl Writer {
                 Err(WriteError::Again(reason)) => {
                     if self.journal.set_health(Health::Stalled(reason.clone())) {
                         tracing::error!(%reason, "nothing can be written; it will be tried again");
-                        self.tell();
+                        self.tell_health();
                     }
                     if !self.journal.wait_to_retry(wait) {
                         return false;
@@ -250,7 +251,8 @@ impl Writer {
             }
         }
         if self.journal.set_health(Health::Writable) {
-            tracing::info!("the store can be written again");
+            tracing::warn!("the store can be written again");
+            self.tell_health();
         }
         self.durable = last;
         self.disk.mark(last);
@@ -300,10 +302,15 @@ impl Writer {
         }
     }
 
+    fn tell_health(&self) {
+        self.shared.health_changed.notify_waiters();
+        self.tell();
+    }
+
     fn fail(&self, reason: String) -> bool {
         tracing::error!(%reason, "the store has failed: nothing will be written any more");
         self.journal.set_health(Health::Failed(reason));
-        self.tell();
+        self.tell_health();
         false
     }
 

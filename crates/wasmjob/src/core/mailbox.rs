@@ -29,6 +29,9 @@ pub(crate) enum Command {
         Arc<str>,
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,
     ),
+    Ping(oneshot::Sender<()>),
+    /// Begin nothing more, and say when nothing runs.
+    Drain(oneshot::Sender<()>),
     Stop,
 }
 

@@ -41,6 +41,7 @@ impl Core {
             );
         }
         if ended {
+            self.pod_finished(&pod);
             turn.effects.ended.push(Arc::clone(&pod));
         }
         match owner {

@@ -48,7 +48,9 @@ impl Core {
             self.know_job(entry);
         }
         let mut turn = Turn::default();
-        let pods = self.store.list(Kind::Pod, |_| true).1;
+        let mut pods = self.store.list(Kind::Pod, |_| true).1;
+        // About the order in which they ended.
+        pods.sort_by_key(|stored| stored.revision);
         let live = pods
             .iter()
             .filter_map(|stored| stored.object.as_pod())
@@ -90,6 +92,7 @@ impl Core {
             let event = Event::warning(REASON, MESSAGE);
             self.event(turn, key, &pod.namespace, &pod.name, event, "kubelet");
         }
+        self.pod_finished(&pod);
         let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
         match owner.and_then(|owner| self.jobs.get_mut(&owner)) {
             Some(entry) => {

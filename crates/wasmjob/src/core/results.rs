@@ -21,7 +21,7 @@ impl Core {
         };
         entry.waiters.push(reply);
         if entry.job.finished().is_some() {
-            turn.effects.finished.push(uid);
+            turn.effects.asked.push(uid);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::sync::oneshot;
-use wasmjob_api::{Pod, Uid};
+use wasmjob_api::{Job, Pod, Uid};
 use wasmjob_store::{Key, Kind, Object, Transaction};
 
 /// One turn's changes, and what is to be done about them.
@@ -27,8 +27,10 @@ pub(super) struct Turn {
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) start: Vec<Arc<Pod>>,
-    /// Jobs whose waiters are to be told.
-    pub(super) finished: Vec<Uid>,
+    /// Jobs that have finished.
+    pub(super) finished: Vec<Arc<Job>>,
+    /// Jobs that had, whose new waiters are to be told.
+    pub(super) asked: Vec<Uid>,
     /// Pods whose waiters are to be told.
     pub(super) ended: Vec<Arc<Pod>>,
     /// What callers are told.
@@ -39,6 +41,7 @@ impl Effects {
     pub(super) fn is_empty(&self) -> bool {
         self.start.is_empty()
             && self.finished.is_empty()
+            && self.asked.is_empty()
             && self.ended.is_empty()
             && self.answers.is_empty()
     }

@@ -97,22 +97,24 @@ impl Core {
         };
         let row = &entry.cron_job;
         let old = row.to_object();
+        // Without what is rendered into it, as the slots.
+        let metadata = taken_over((*row.metadata).clone(), new.metadata.clone());
+        if new.spec == row.spec.object && metadata == *row.metadata {
+            return Ok(Update::Same);
+        }
         let new = batch::CronJob {
-            metadata: taken_over((*row.metadata).clone(), new.metadata),
+            metadata: taken_over(old.metadata.clone(), new.metadata),
             spec: new.spec,
             status: None,
         };
-        if new.spec == row.spec.object && new.metadata == *row.metadata {
-            return Ok(Update::Same);
-        }
         let errors = validation::validate_cron_job_update(&new, &old);
         refuse("CronJob.batch", &new.metadata, &errors)?;
         let has_changed = new.spec != row.spec.object;
-        let spec = CronJobSpec::parse(new.spec, new.metadata.annotations.as_ref());
+        let spec = CronJobSpec::parse(new.spec, metadata.annotations.as_ref());
         Ok(Update::CronJob(CronJob {
             generation: row.generation + i64::from(has_changed),
             spec: Arc::new(spec),
-            metadata: Arc::new(new.metadata),
+            metadata: Arc::new(metadata),
             ..(**row).clone()
         }))
     }
@@ -158,12 +160,7 @@ fn update_job(row: &Job, new: batch::Job) -> Result<Update, ApplyError> {
     refuse("Job.batch", &new.metadata, &errors)?;
     let mut job = row.clone();
     if !same_metadata {
-        job.metadata = Arc::new(ObjectMeta {
-            labels: new.metadata.labels,
-            annotations: new.metadata.annotations,
-            finalizers: new.metadata.finalizers,
-            ..(*row.metadata).clone()
-        });
+        job.metadata = Arc::new(taken_over((*row.metadata).clone(), new.metadata));
     }
     if new.spec != old.spec {
         let base = &row.spec.template.base;

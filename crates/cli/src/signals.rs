@@ -2,13 +2,15 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM, as far as they could be listened to.
+/// SIGINT and SIGTERM (and SIGHUP where it means something), as far as they could be listened to.
 pub(crate) struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
+    hang_up: Option<Signal>,
 }
 
-/// The numbers of the two signals (POSIX).
+/// The numbers of the signals (POSIX).
+pub(crate) const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
@@ -17,6 +19,15 @@ impl Signals {
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
+            hang_up: None,
+        }
+    }
+
+    /// Listens to SIGHUP as well.
+    pub(crate) fn listen_to_reload() -> Self {
+        Self {
+            hang_up: signal(SignalKind::hangup()).ok(),
+            ..Self::listen()
         }
     }
 
@@ -25,6 +36,7 @@ impl Signals {
         tokio::select! {
             () = recv(&mut self.interrupt) => SIGINT,
             () = recv(&mut self.terminate) => SIGTERM,
+            () = recv(&mut self.hang_up) => SIGHUP,
         }
     }
 }

@@ -1,0 +1,511 @@
+//! `wasmjob serve` as its operator meets it: the real binary, killed, stopped,
+//! starved of room, and told what to do by files.
+#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests measure real time, and stop where something fails"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use wasmjob::api::{CronJob, Job, Phase, Pod};
+use wasmjob::{Directory, Kind, Store};
+
+const QUICK: &str = "(module (func (export \"_start\")))";
+const ENDLESS: &str = "(module (func (export \"_start\") (loop (br 0))))";
+
+/// A directory for manifests and one for data.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("manifests")).unwrap();
+        let place = Self { dir };
+        place.put("quick.wasm", &wat::parse_str(QUICK).unwrap());
+        place.put("endless.wasm", &wat::parse_str(ENDLESS).unwrap());
+        place
+    }
+
+    fn manifests(&self) -> PathBuf {
+        self.dir.path().join("manifests")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Moves a file in, as an editor or a package manager does.
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let draft = self.dir.path().join("draft");
+        std::fs::write(&draft, bytes).unwrap();
+        std::fs::rename(draft, self.manifests().join(name)).unwrap();
+    }
+
+    fn job(&self, name: &str, image: &str, spec: &str) {
+        let yaml = format!(
+            "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}}}, spec: {{{spec} template: {{spec: \
+             {{restartPolicy: Never, containers: [{{name: c, image: ./{image}.wasm}}]}}}}}}}}"
+        );
+        self.put(&format!("{name}.yaml"), yaml.as_bytes());
+    }
+
+    fn cron_job(&self, name: &str, image: &str, spec: &str) {
+        let yaml = format!(
+            "{{apiVersion: batch/v1, kind: CronJob, metadata: {{name: {name}}}, spec: {{{spec} jobTemplate: {{spec: \
+             {{template: {{spec: {{restartPolicy: Never, containers: [{{name: c, image: ./{image}.wasm}}]}}}}}}}}}}}}"
+        );
+        self.put(&format!("{name}.yaml"), yaml.as_bytes());
+    }
+
+    fn serve(&self) -> Served {
+        Served::start(&self.data(), &self.manifests(), &[])
+    }
+
+    /// What the data directory holds, once nobody has it.
+    fn objects(&self) -> Objects {
+        Objects::read(&self.data())
+    }
+}
+
+#[derive(Debug)]
+struct Objects {
+    jobs: Vec<Arc<Job>>,
+    pods: Vec<Arc<Pod>>,
+    cron_jobs: Vec<Arc<CronJob>>,
+    events: Vec<String>,
+}
+
+impl Objects {
+    fn read(dir: &Path) -> Self {
+        let store = Store::open(Directory::lock(dir).unwrap()).unwrap();
+        let list = |kind| store.list(kind, |_| true).1;
+        let events = list(Kind::Event);
+        Self {
+            jobs: list(Kind::Job)
+                .iter()
+                .filter_map(|it| it.object.as_job().cloned())
+                .collect(),
+            pods: list(Kind::Pod)
+                .iter()
+                .filter_map(|it| it.object.as_pod().cloned())
+                .collect(),
+            cron_jobs: list(Kind::CronJob)
+                .iter()
+                .filter_map(|it| it.object.as_cron_job().cloned())
+                .collect(),
+            events: events
+                .iter()
+                .filter_map(|it| match &it.object {
+                    wasmjob::Object::Event(event) => {
+                        Some(format!("{} {}", event.name, event.event.reason))
+                    }
+                    _ => None,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A daemon and what it says.
+struct Served {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Served {
+    fn start(data: &Path, manifests: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
+            .args(["serve", "--no-cache", "--data-dir"])
+            .arg(data)
+            .arg("--manifests")
+            .arg(manifests)
+            .args(args)
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (said, stderr) = (Arc::clone(&lines), child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                said.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    fn said(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    #[track_caller]
+    fn wait_for(&mut self, text: &str) {
+        self.wait_for_times(text, 1);
+    }
+
+    #[track_caller]
+    fn wait_for_times(&mut self, text: &str, times: usize) {
+        let begun = Instant::now();
+        while self.said().matches(text).count() < times {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!(
+                    "it ended with {status} before it said {text:?}:\n{}",
+                    self.said()
+                );
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "no {text:?} in:\n{}",
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// The exit code, which comes within the time.
+    #[track_caller]
+    fn end(mut self, within: Duration) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                begun.elapsed() < within,
+                "it goes on after {within:?}:\n{}",
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Of a test that failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn files_come_change_and_go_with_their_objects() {
+    let place = Place::new();
+    place.job("first", "quick", "");
+    let mut served = place.serve();
+    served.wait_for("ready");
+    served.wait_for("Job is Complete namespace=default name=first");
+    place.cron_job("often", "quick", "schedule: '0 0 1 1 *',");
+    served.wait_for("often.yaml\" created=1");
+    place.cron_job("often", "quick", "schedule: '@every 1s',");
+    served.wait_for("often.yaml\" created=0 configured=1");
+    served.wait_for("Job is Complete namespace=default name=often-");
+    // Half a file is no file.
+    let half = place.manifests().join("half.yaml");
+    let mut file = std::fs::File::create(&half).unwrap();
+    std::io::Write::write_all(&mut file, b"{apiVersion: batch/v1, kind: Job, ").unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(!served.said().contains("half.yaml"), "{}", served.said());
+    std::io::Write::write_all(&mut file, b"metadata: {name: half}, spec: {tempate: 1}}").unwrap();
+    drop(file);
+    served.wait_for("half.yaml:1:66: spec.tempate: unknown field");
+    served.wait_for("did you mean `template`?");
+    // What was valid stays while the file is not.
+    place.put("often.yaml", b"kind: CronJob");
+    served.wait_for("the file is not taken over");
+    let before = served.said().matches("name=often-").count();
+    served.wait_for_times("name=often-", before + 1);
+    std::fs::remove_file(place.manifests().join("often.yaml")).unwrap();
+    served.wait_for("the file is gone, and so are its objects");
+    served.signal(Signal::TERM);
+    assert_eq!(served.end(Duration::from_secs(10)), Some(0));
+    let objects = place.objects();
+    assert!(objects.cron_jobs.is_empty(), "{objects:?}");
+    assert_eq!(objects.jobs.len(), 1, "{:?}", objects.jobs);
+}
+
+#[test]
+fn a_job_of_a_file_runs_once_also_when_it_is_gone() {
+    let place = Place::new();
+    place.job("once", "quick", "ttlSecondsAfterFinished: 0,");
+    let mut served = place.serve();
+    served.wait_for("Job is Complete namespace=default name=once");
+    served.kill();
+    let mut served = place.serve();
+    served.wait_for("ready");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!served.said().contains("name=once"), "{}", served.said());
+    // A file that changed is another one.
+    place.job(
+        "once",
+        "quick",
+        "ttlSecondsAfterFinished: 0, backoffLimit: 1,",
+    );
+    served.wait_for("Job is Complete namespace=default name=once");
+    // One that went while nobody looked takes its objects along.
+    place.job("stays", "endless", "");
+    served.wait_for("stays.yaml\" created=1");
+    served.kill();
+    std::fs::remove_file(place.manifests().join("stays.yaml")).unwrap();
+    let mut served = place.serve();
+    served.wait_for("stays.yaml deleted=1");
+    served.signal(Signal::TERM);
+    assert_eq!(served.end(Duration::from_secs(10)), Some(0));
+    assert!(place.objects().jobs.iter().all(|job| &*job.name != "stays"));
+}
+
+#[test]
+fn killed_again_and_again_it_runs_no_slot_twice_and_forgets_none() {
+    let place = Place::new();
+    place.cron_job(
+        "tick",
+        "quick",
+        "schedule: '@every 1s', successfulJobsHistoryLimit: 1000, failedJobsHistoryLimit: 1000,",
+    );
+    place.cron_job(
+        "alone",
+        "endless",
+        "concurrencyPolicy: Forbid, schedule: '@every 1s',",
+    );
+    let mut seen = BTreeSet::new();
+    let mut latest = None;
+    for round in 0..8 {
+        let mut served = place.serve();
+        served.wait_for("ready");
+        // Across slots, and within one.
+        std::thread::sleep(Duration::from_millis(700 + 173 * round));
+        served.kill();
+        let objects = place.objects();
+        let names: BTreeSet<_> = objects
+            .jobs
+            .iter()
+            .map(|job| job.name.to_string())
+            .collect();
+        assert_eq!(names.len(), objects.jobs.len());
+        // Nothing that was there is gone.
+        assert!(
+            names.is_superset(&seen),
+            "{seen:?} were there, {names:?} are"
+        );
+        seen = names;
+        let row = objects
+            .cron_jobs
+            .iter()
+            .find(|row| &*row.name == "tick")
+            .unwrap();
+        assert!(row.status.last_schedule_time >= latest);
+        latest = row.status.last_schedule_time;
+        let active = objects
+            .jobs
+            .iter()
+            .filter(|job| job.name.starts_with("alone-"));
+        assert!(active.filter(|job| job.finished().is_none()).count() <= 1);
+    }
+    assert!(seen.len() > 8, "{seen:?}");
+    let objects = place.objects();
+    // Each Job has one pod that ran, or pods that a kill has failed.
+    for job in objects
+        .jobs
+        .iter()
+        .filter(|job| job.name.starts_with("tick-"))
+    {
+        let pods = objects.pods.iter().filter(|pod| {
+            pod.template
+                .owner
+                .as_ref()
+                .is_some_and(|owner| owner.uid == job.uid)
+        });
+        let succeeded = pods
+            .filter(|pod| pod.status.phase == Phase::Succeeded)
+            .count();
+        assert!(succeeded <= 1, "{} succeeded {succeeded} times", job.name);
+    }
+    let killed = objects
+        .events
+        .iter()
+        .filter(|event| event.ends_with(" NodeRestart"))
+        .count();
+    // Its back-off of ten seconds holds across the kills.
+    assert!((1..=3).contains(&killed), "{:?}", objects.events);
+}
+
+#[test]
+fn the_end_waits_for_what_runs_but_not_for_ever() {
+    let place = Place::new();
+    place.job("long", "endless", "");
+    let mut served = Served::start(
+        &place.data(),
+        &place.manifests(),
+        &["--drain-timeout", "1s"],
+    );
+    served.wait_for("long.yaml\" created=1");
+    let begun = Instant::now();
+    served.signal(Signal::TERM);
+    served.wait_for("running pods are ended");
+    assert!(begun.elapsed() > Duration::from_millis(900));
+    assert_eq!(served.end(Duration::from_secs(5)), Some(0));
+
+    let mut served = Served::start(
+        &place.data(),
+        &place.manifests(),
+        &["--drain-timeout", "1h"],
+    );
+    served.wait_for("ready");
+    served.signal(Signal::TERM);
+    served.wait_for("stopping: running pods may end");
+    served.signal(Signal::INT);
+    assert_eq!(served.end(Duration::from_secs(5)), Some(0));
+    let pods = place.objects().pods;
+    assert!(!pods.is_empty());
+}
+
+#[test]
+fn one_directory_has_one_daemon_and_says_who() {
+    let place = Place::new();
+    let mut served = place.serve();
+    served.wait_for("ready");
+    let second = place.serve();
+    let lines = Arc::clone(&second.lines);
+    assert_eq!(second.end(Duration::from_secs(10)), Some(3));
+    let wanted = format!(
+        "is locked by process {}; stop that process",
+        served.child.id()
+    );
+    let begun = Instant::now();
+    while !lines.lock().unwrap().join("\n").contains(&wanted) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            lines.lock().unwrap()
+        );
+    }
+    served.signal(Signal::HUP);
+    served.wait_for("reading the manifests again");
+}
+
+#[test]
+fn diagnostics_are_json_where_asked_and_flags_come_from_the_config_too() {
+    let place = Place::new();
+    let config = place.dir.path().join("config.toml");
+    std::fs::write(
+        &config,
+        "memory = \"64Mi\"\n[serve]\ndata-dir = \"elsewhere\"\nmanifests = \"manifests\"\nzone = \"Asia/Tokyo\"\nlog-format = \"json\"\n",
+    )
+    .unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
+        .args(["serve", "--no-cache", "--config"])
+        .arg(&config)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(first["zone"], "Asia/Tokyo");
+    assert_eq!(first["level"], "INFO");
+    assert!(place.dir.path().join("elsewhere/store.redb").exists());
+    std::fs::write(&config, "[serve]\nzone = \"Mars/Base\"\n").unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
+        .args(["serve", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("unknown time zone Mars/Base"), "{text}");
+}
+
+/// A small file system of its own.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where this user may not mount one.
+    fn mount(at: &Path, bytes: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let options = format!("size={bytes}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(at)
+            .stderr(Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_nothing_for_good() {
+    let place = Place::new();
+    let Some(_small) = Small::mount(&place.data(), "4m") else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI may mount file systems"
+        );
+        eprintln!("skipped: only root may mount a file system");
+        return;
+    };
+    place.cron_job("tick", "quick", "schedule: '@every 1s',");
+    let mut served = place.serve();
+    served.wait_for("Job is Complete namespace=default name=tick-");
+    // All the room is taken, also what the database has reserved and not used.
+    let filler = place.data().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    let block = vec![1; 4096];
+    while std::io::Write::write_all(&mut file, &block).is_ok() {}
+    drop(file);
+    // Each run takes new pages sooner or later.
+    place.job(
+        "big",
+        "quick",
+        &format!("completions: 50, parallelism: 50, backoffLimit: {},", 6),
+    );
+    served.wait_for("nothing can be written; it will be tried again");
+    let stalled = served.said().matches("Job is Complete").count();
+    std::thread::sleep(Duration::from_millis(1500));
+    let later = served.said().matches("Job is Complete").count();
+    assert!(
+        later <= stalled + 2,
+        "it went on without a disk:\n{}",
+        served.said()
+    );
+    std::fs::remove_file(&filler).unwrap();
+    served.wait_for("the store can be written again");
+    served.wait_for("name=big");
+    served.wait_for_times("name=tick-", 3);
+    served.signal(Signal::TERM);
+    assert_eq!(served.end(Duration::from_secs(10)), Some(0));
+    let objects = place.objects();
+    let big = objects.jobs.iter().find(|job| &*job.name == "big").unwrap();
+    assert_eq!(big.status.succeeded, 50);
+}

@@ -129,8 +129,19 @@ impl Config {
     }
 }
 
+/// Where systemd says, else where the user keeps such things.
 fn default_path() -> Option<PathBuf> {
-    Some(base("XDG_CONFIG_HOME", ".config")?.join("wasmjob/config.toml"))
+    let dir = systemd("CONFIGURATION_DIRECTORY")
+        .or_else(|| Some(base("XDG_CONFIG_HOME", ".config")?.join("wasmjob")))?;
+    Some(dir.join("config.toml"))
+}
+
+/// A directory that systemd made for the service.
+fn systemd(variable: &str) -> Option<PathBuf> {
+    // Several are joined by colons where a unit asks for them.
+    std::env::var_os(variable)
+        .and_then(|dirs| std::env::split_paths(&dirs).next())
+        .filter(|dir| dir.is_absolute())
 }
 
 /// Where compiled modules are kept by default.
@@ -141,11 +152,7 @@ pub(crate) fn default_cache() -> Option<PathBuf> {
 /// Where `serve` keeps its objects by default: where systemd says, else where
 /// the user keeps such things.
 pub(crate) fn default_data_dir() -> Option<PathBuf> {
-    // systemd gives several names joined by colons where a unit asks for them.
-    let systemd = std::env::var_os("STATE_DIRECTORY")
-        .and_then(|dirs| std::env::split_paths(&dirs).next())
-        .filter(|dir| dir.is_absolute());
-    systemd.or_else(|| {
+    systemd("STATE_DIRECTORY").or_else(|| {
         if rustix::process::geteuid().is_root() {
             return Some(PathBuf::from("/var/lib/wasmjob"));
         }

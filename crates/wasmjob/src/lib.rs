@@ -59,5 +59,5 @@ pub use wasmjob_sandbox::{
 };
 pub use wasmjob_store::{
     Change, Directory, EventRecord, Expired, Health, Key, Kind, Object, OpenError, Store, Stored,
-    Watch,
+    Transaction, Watch,
 };

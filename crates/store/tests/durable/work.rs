@@ -11,9 +11,12 @@ use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{
-    ContainerState, ContainerStatus, Event, Job, Phase, Pod, PodStatus, Terminated, Uid, Usage,
+    Cause, ContainerState, ContainerStatus, CronJob, Event, Job, JobReference, Phase, Pod,
+    PodStatus, SlotRecord, SlotVerdict, Terminated, Uid, Usage,
 };
-use wasmjob_store::{EventRecord, Health, Key, Kind, Object, Store, Transaction};
+use wasmjob_store::{
+    EventRecord, Health, Key, Kind, ManifestObject, ManifestRecord, Object, Store, Transaction,
+};
 
 /// Makes commits that depend on nothing but the seed.
 pub(crate) struct Work {
@@ -22,6 +25,8 @@ pub(crate) struct Work {
     jobs: Vec<Arc<Job>>,
     pods: Vec<Arc<Pod>>,
     events: Vec<Key>,
+    cron_jobs: Vec<Arc<CronJob>>,
+    manifests: Vec<Arc<ManifestRecord>>,
     /// A store in memory that has taken the same commits.
     pub(crate) model: Store,
 }
@@ -34,6 +39,8 @@ impl Work {
             jobs: Vec::new(),
             pods: Vec::new(),
             events: Vec::new(),
+            cron_jobs: Vec::new(),
+            manifests: Vec::new(),
             model: Store::new(),
         }
     }
@@ -44,7 +51,7 @@ impl Work {
         let mut objects = Vec::new();
         let mut deleted = Vec::new();
         for _ in 0..self.random.random_range(1..=5) {
-            match self.random.random_range(0..10) {
+            match self.random.random_range(0..14) {
                 0 => objects.push(self.new_job(revision)),
                 1 | 2 if !self.jobs.is_empty() => objects.push(self.change_job(revision)),
                 3 | 4 if !self.jobs.is_empty() => objects.push(self.new_pod()),
@@ -56,6 +63,13 @@ impl Work {
                 8 if self.jobs.len() > 3 => {
                     let at = self.random.random_range(0..self.jobs.len());
                     deleted.push(Object::Job(self.jobs.swap_remove(at)).key());
+                }
+                10 => objects.push(self.new_cron_job(revision)),
+                11 if !self.cron_jobs.is_empty() => objects.push(self.change_cron_job(revision)),
+                12 => objects.push(self.manifest()),
+                13 if self.cron_jobs.len() > 2 => {
+                    deleted.push(Object::CronJob(self.cron_jobs.swap_remove(0)).key());
+                    deleted.extend(self.manifests.pop().map(|it| Object::Manifest(it).key()));
                 }
                 9 if self.events.len() > 5 => deleted.push(self.events.swap_remove(0)),
                 _ => objects.push(self.new_event()),
@@ -178,6 +192,84 @@ impl Work {
         Object::Pod(Arc::clone(&self.pods[at]))
     }
 
+    fn new_cron_job(&mut self, revision: u64) -> Object {
+        let (uid, now) = (self.uid(), self.now());
+        let object = batch::CronJob {
+            metadata: ObjectMeta {
+                name: Some(format!("cron-{}", self.next)),
+                annotations: Some([("wasmjob.dev/jitter".to_owned(), "30s".to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            spec: batch::CronJobSpec {
+                schedule: "*/5 * * * mon-fri".to_owned(),
+                time_zone: Some("Europe/Berlin".to_owned()),
+                ..batch::CronJobSpec::default()
+            },
+            status: None,
+        };
+        let mut cron_job = CronJob::new(object, uid, now);
+        cron_job.resource_version = revision;
+        let cron_job = Arc::new(cron_job);
+        self.cron_jobs.push(Arc::clone(&cron_job));
+        Object::CronJob(cron_job)
+    }
+
+    fn change_cron_job(&mut self, revision: u64) -> Object {
+        let at = self.random.random_range(0..self.cron_jobs.len());
+        let (uid, now) = (self.uid(), self.now());
+        let mut cron_job = (*self.cron_jobs[at]).clone();
+        cron_job.resource_version = revision;
+        let status = &mut cron_job.status;
+        status.last_schedule_time = Some(now);
+        status.active = vec![JobReference {
+            uid,
+            name: "cron-1-29934421".into(),
+        }];
+        status.told.reboot = Some(now);
+        status.ledger.settled = Some(now);
+        status.ledger.slots = vec![
+            SlotRecord {
+                slot: now,
+                until: Some(now),
+                count: 7,
+                verdict: SlotVerdict::Missed {
+                    because: Cause::Down,
+                },
+            },
+            SlotRecord {
+                slot: now,
+                until: None,
+                count: 1,
+                verdict: SlotVerdict::Ran { late_seconds: 3 },
+            },
+        ];
+        self.cron_jobs[at] = Arc::new(cron_job);
+        Object::CronJob(Arc::clone(&self.cron_jobs[at]))
+    }
+
+    fn manifest(&mut self) -> Object {
+        let uid = match self.manifests.first() {
+            Some(known) if self.random.random() => known.uid,
+            _ => self.uid(),
+        };
+        let record = Arc::new(ManifestRecord {
+            uid,
+            file: "a.yaml".into(),
+            digest: format!("{:x}", self.next).into(),
+            objects: vec![ManifestObject {
+                key: Key {
+                    kind: Kind::CronJob,
+                    uid,
+                },
+                namespace: "default".into(),
+                name: "a".into(),
+            }],
+        });
+        self.manifests.retain(|known| known.uid != uid);
+        self.manifests.push(Arc::clone(&record));
+        Object::Manifest(record)
+    }
+
     fn new_event(&mut self) -> Object {
         let event = EventRecord {
             uid: self.uid(),
@@ -199,7 +291,13 @@ impl Work {
 
 /// All that a store shows, as text.
 pub(crate) fn dump(store: &Store) -> Vec<String> {
-    let kinds = [Kind::Job, Kind::Pod, Kind::Event];
+    let kinds = [
+        Kind::Job,
+        Kind::Pod,
+        Kind::Event,
+        Kind::CronJob,
+        Kind::Manifest,
+    ];
     let mut all: Vec<String> = kinds
         .into_iter()
         .flat_map(|kind| store.list(kind, |_| true).1)

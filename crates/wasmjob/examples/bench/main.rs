@@ -10,11 +10,16 @@
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 
+mod cron;
+mod durable;
+mod measure;
+
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use measure::{Cost, measure, row, status_kib};
 use wasmjob::{Host, JobHandle};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig,
@@ -63,47 +68,18 @@ fn main() {
         bare,
     );
     drop(host);
+    let memory_cost = durable::jobs(&module, bare);
     println!();
     first_instruction();
     memory(&module);
+    durable::bytes_written(&memory_cost);
+    durable::commits();
+    durable::restart();
+    cron::thundering_herd();
+    cron::idle();
     if let Some(binary) = args.next() {
         processes(&binary, &module);
     }
-}
-
-/// What one run takes.
-#[derive(Clone, Copy)]
-struct Cost {
-    wall: Duration,
-    cpu: Duration,
-}
-
-fn row(what: &str, cost: Cost, bare: Cost) {
-    let micros = |d: Duration| d.as_secs_f64() * 1e6;
-    let ratio = cost.cpu.as_secs_f64() / bare.cpu.as_secs_f64();
-    println!(
-        "| {what} | {:.1} | {:.1} | {ratio:.2}× |",
-        micros(cost.wall),
-        micros(cost.cpu)
-    );
-}
-
-fn measure(runs: u32, work: impl FnOnce()) -> Cost {
-    let (wall, cpu) = (Instant::now(), cpu_time());
-    work();
-    Cost {
-        wall: wall.elapsed() / runs,
-        cpu: (cpu_time() - cpu) / runs,
-    }
-}
-
-/// Processor time of this process, all threads.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(
-        time.tv_sec.try_into().unwrap(),
-        time.tv_nsec.try_into().unwrap(),
-    )
 }
 
 struct Bare {
@@ -168,11 +144,11 @@ fn bare_loop(module: &[u8], threads: usize) -> Cost {
 }
 
 fn host(module: &[u8]) -> Host {
-    Host::builder()
-        .module("hello", module.to_vec())
-        .seed(1)
-        .build()
-        .unwrap()
+    builder(module).build().unwrap()
+}
+
+fn builder(module: &[u8]) -> wasmjob::HostBuilder {
+    Host::builder().module("hello", module.to_vec()).seed(1)
 }
 
 fn submit(host: &Host, name: &str, image: &str, completions: u32, parallelism: u32) -> JobHandle {
@@ -256,12 +232,6 @@ fn memory(module: &[u8]) {
         after.saturating_sub(before) as f64 / f64::from(RUNS),
         status_kib("VmHWM:") as f64 / 1024.0
     );
-}
-
-fn status_kib(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// `wasmjob run` as a process, with and without compiled code at hand, and `wasmtime run` where it is.

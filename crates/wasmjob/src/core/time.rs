@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use wasmjob_api::{Cause, Job, Uid};
+use wasmjob_api::{Cause, ContainerState, Job, Phase, Uid};
 use wasmjob_controllers::cron_job::Awake;
 use wasmjob_node::Clock as _;
 
@@ -53,18 +53,50 @@ impl Core {
             };
             if let Some(moved) = moved(&entry.job, jump) {
                 self.set_job(turn, moved);
+                self.move_pods(turn, uid, jump);
             }
             self.mark(uid);
         }
     }
 }
 
+impl Core {
+    /// With `backoffLimitPerIndex` the back-off of an index is measured from the
+    /// end of its last pod.
+    fn move_pods(&mut self, turn: &mut Turn, uid: Uid, jump: SignedDuration) {
+        let Some(entry) = self.jobs.get(&uid) else {
+            return;
+        };
+        let is_measured = entry.job.spec.backoff_limit_per_index.is_some();
+        if !is_measured || entry.job.finished().is_some() {
+            return;
+        }
+        let ended = entry
+            .pods
+            .iter()
+            .filter(|pod| pod.status.phase == Phase::Failed);
+        let ended: Vec<Uid> = ended.map(|pod| pod.uid).collect();
+        for pod in ended {
+            self.change_pod(turn, uid, pod, |pod| {
+                for container in &mut pod.status.containers {
+                    if let ContainerState::Terminated(end) = &mut container.state {
+                        shift(&mut end.started, jump);
+                        shift(&mut end.finished, jump);
+                    }
+                }
+            });
+        }
+    }
+}
+
+fn shift(time: &mut Timestamp, jump: SignedDuration) {
+    *time = time.saturating_add(jump).unwrap_or(*time);
+}
+
 /// `job` with the times moved from which something of it is still measured.
 fn moved(job: &Arc<Job>, jump: SignedDuration) -> Option<Job> {
     let mut status = job.status.clone();
-    let shift = |time: &mut Timestamp| {
-        *time = time.saturating_add(jump).unwrap_or(*time);
-    };
+    let shift = |time: &mut Timestamp| shift(time, jump);
     if job.finished().is_some() {
         // Its time to live.
         job.spec.ttl_after_finished?;

@@ -20,7 +20,7 @@ fn apply(host: &Host, count: usize, schedule: &str) {
         let yaml: String = (first..count.min(first + 500))
             .map(|n| {
                 format!(
-                    "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: c{n}}}\nspec:\n  schedule: \"{schedule}\"\n                       jobTemplate: {{spec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: c, image: mark}}]}}}}}}}}\n"
+                    "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: c{n}}}\nspec:\n  schedule: \"{schedule}\"\n  jobTemplate: {{spec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: c, image: mark}}]}}}}}}}}\n"
                 )
             })
             .collect();

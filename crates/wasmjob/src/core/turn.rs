@@ -31,6 +31,8 @@ pub(super) struct Effects {
     pub(super) finished: Vec<Uid>,
     /// Pods whose waiters are to be told.
     pub(super) ended: Vec<Arc<Pod>>,
+    /// Pods that are gone, whose logs go as well.
+    pub(super) gone: Vec<Uid>,
     /// What callers are told.
     pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
 }
@@ -40,6 +42,7 @@ impl Effects {
         self.start.is_empty()
             && self.finished.is_empty()
             && self.ended.is_empty()
+            && self.gone.is_empty()
             && self.answers.is_empty()
     }
 

@@ -32,7 +32,9 @@ mod volumes;
 mod workers;
 
 pub use clock::{Clock, SystemClock};
-pub use logs::{LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, Logs};
-pub use node::{Node, NodeConfig, NodeParts, Update, Urgency};
+pub use logs::{
+    FindPod, LogBuffer, LogChunk, LogDir, LogFeed, LogLimits, LogRead, Logs, lost_notice,
+};
+pub use node::{Node, NodeConfig, NodeError, NodeParts, Update, Urgency};
 pub use resources::Resources;
 pub use volumes::{HostPathPolicy, HostPathRoot};

@@ -1,28 +1,67 @@
-//! What containers wrote, in memory: bounded, byte-exact, followed without waiting.
+//! What containers wrote: bounded, byte-exact, followed without waiting.
 //!
 //! A log belongs to one run of one container. It keeps its newest bytes; what
-//! was cut off is counted, and a reader is told. A follower has a place in the
-//! log, not a queue: a slow one costs nothing and slows nobody down.
+//! was cut off is counted, and a reader is told. Readers and followers see a
+//! [`LogBuffer`], wherever it is kept:
+//!
+//! - in memory (`memory`), for hosts that keep nothing;
+//! - in a directory that all runs share (`spool`, `writer`), because a hundred
+//!   thousand pods that print a line each must not be a hundred thousand files.
+//!   Records of all runs are appended to *segments* (`record`, `disk`); the
+//!   `index` says where each run's are; `compaction` gives back the disk of pods
+//!   that are gone, and `recovery` finds everything again after a restart.
+//!
+//! In both a guest's write returns at once, whatever the disk and the readers do.
 
-use std::collections::{HashSet, VecDeque};
+mod buffer;
+mod compaction;
+mod disk;
+mod feed;
+mod held;
+mod index;
+mod memory;
+mod queue;
+mod record;
+mod recovery;
+mod room;
+mod spool;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::HashMap;
-use jiff::Timestamp;
-use tokio::sync::Notify;
-use wasmjob_api::Uid;
-use wasmjob_sandbox::{Output, Stream};
+use wasmjob_api::{ContainerState, Pod, Uid};
 
 use crate::Clock;
+use buffer::Kept;
+pub(crate) use buffer::LogOutput;
+pub use buffer::{LogBuffer, LogChunk, LogRead, lost_notice};
+use disk::{Directory, Disk};
+use feed::FeedQueue;
+pub use feed::LogFeed;
+use index::{Index, RunId};
+use memory::MemoryLog;
+use spool::{DiskLog, Spool};
+pub(crate) use writer::LogWriter;
 
 /// How much of the logs is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLimits {
     /// Bytes of one run of one container: 10Mi × 5 files, as with a kubelet.
+    /// When there are more, the oldest fifth goes.
     pub run_bytes_max: usize,
-    /// Bytes of all logs together; those of pods that ended go first, oldest first.
+    /// Bytes of all logs together that are kept in memory; those of pods that
+    /// ended go first, oldest first.
     pub total_bytes_max: usize,
+    /// The same for logs that are kept on a disk. It holds up to twice as much,
+    /// and 8Mi, until what is gone has been cleared away.
+    pub disk_bytes_max: u64,
 }
 
 impl Default for LogLimits {
@@ -30,12 +69,16 @@ impl Default for LogLimits {
         Self {
             run_bytes_max: 50 << 20,
             total_bytes_max: 256 << 20,
+            disk_bytes_max: 4 << 30,
         }
     }
 }
 
-/// Pods that ended whose logs are kept at most (Kubernetes keeps 12,500
-/// terminated pods).
+/// Bytes of a segment: what is read and copied at once when it is compacted.
+const SEGMENT_BYTES_MAX: u64 = 8 << 20;
+
+/// Pods that ended whose logs are kept at most in memory (Kubernetes keeps
+/// 12,500 terminated pods). Those on a disk go with their pods.
 const ENDED_PODS_MAX: usize = 12_500;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -43,469 +86,318 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where a stretch of a log came from.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    /// Offset of its first byte since the beginning of the run.
-    start: u64,
-    stream: Stream,
-    time: Timestamp,
+/// Gives a pod that exists.
+pub type FindPod = Arc<dyn Fn(Uid) -> Option<Arc<Pod>> + Send + Sync>;
+
+/// Where logs are kept from one process to the next.
+#[derive(Clone)]
+pub struct LogDir {
+    /// A directory for logs alone, which no other process uses. It is made if it
+    /// is not there.
+    pub path: PathBuf,
+    /// A random number that no guest knows. It is taken when the directory is
+    /// new, and stays with it.
+    pub secret: u64,
+    /// The pods whose logs are to be kept. It is asked when logs are looked for,
+    /// and for all that are found at the start.
+    pub find_pod: FindPod,
 }
 
-#[derive(Default)]
-struct Kept {
-    bytes: VecDeque<u8>,
-    marks: VecDeque<Mark>,
-    /// Bytes cut off at the front.
-    cut: u64,
-    ended: bool,
-}
-
-/// A stretch of a log: bytes that were written to one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogChunk {
-    /// Which stream.
-    pub stream: Stream,
-    /// When the first of the bytes were written (wall time).
-    pub time: Timestamp,
-    /// The bytes.
-    pub bytes: Vec<u8>,
-}
-
-/// What a reader finds from its place on.
-#[derive(Clone, Debug, Default)]
-pub struct LogRead {
-    /// Bytes between the place and what is kept, which are lost.
-    pub lost: u64,
-    /// What is kept.
-    pub chunks: Vec<LogChunk>,
-    /// The next place.
-    pub next: u64,
-    /// Nothing more will come.
-    pub ended: bool,
-}
-
-/// The log of one run of one container.
-pub struct LogBuffer {
-    /// The pod.
-    pub pod: Uid,
-    /// The pod's namespace.
-    pub namespace: Arc<str>,
-    /// The pod's name.
-    pub pod_name: Arc<str>,
-    /// The Job that controls the pod, if one does.
-    pub job: Option<Uid>,
-    /// The container's name.
-    pub container: Arc<str>,
-    /// It is the pod's only container.
-    pub only_container: bool,
-    /// How often the container had been restarted before this run.
-    pub restarts: u32,
-    kept: Mutex<Kept>,
-    shared: Arc<Shared>,
-}
-
-impl LogBuffer {
-    /// Reads from `place` on; 0 is the beginning.
-    #[must_use]
-    pub fn read(&self, place: u64) -> LogRead {
-        let kept = lock(&self.kept);
-        let end = kept.cut + kept.bytes.len() as u64;
-        let start = place.max(kept.cut).min(end);
-        let mut read = LogRead {
-            lost: start.saturating_sub(place),
-            chunks: Vec::new(),
-            next: end,
-            ended: kept.ended,
-        };
-        let first = kept
-            .marks
-            .partition_point(|mark| mark.start <= start)
-            .saturating_sub(1);
-        for n in first..kept.marks.len() {
-            let mark = kept.marks[n];
-            let from = mark.start.max(start);
-            let to = kept.marks.get(n + 1).map_or(end, |next| next.start);
-            if from < to {
-                // Offsets within what is kept fit a usize.
-                let range = (from - kept.cut) as usize..(to - kept.cut) as usize;
-                let bytes = kept.bytes.range(range).copied().collect();
-                read.chunks.push(LogChunk {
-                    stream: mark.stream,
-                    time: mark.time,
-                    bytes,
-                });
-            }
-        }
-        read
-    }
-
-    /// The last lines, at most `lines` of them and `bytes` bytes, as text.
-    #[must_use]
-    pub fn tail(&self, lines: usize, bytes: usize) -> String {
-        let kept = lock(&self.kept);
-        let from = kept.bytes.len().saturating_sub(bytes);
-        let tail: Vec<u8> = kept.bytes.range(from..).copied().collect();
-        drop(kept);
-        let text = String::from_utf8_lossy(&tail);
-        let skip = text.lines().count().saturating_sub(lines);
-        text.lines().skip(skip).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Bytes that are kept.
-    #[must_use]
-    pub fn kept_bytes(&self) -> usize {
-        lock(&self.kept).bytes.len()
-    }
-
-    /// Nothing more will come.
-    pub(crate) fn end(self: &Arc<Self>) {
-        lock(&self.kept).ended = true;
-        self.announce();
-    }
-
-    fn append(&self, stream: Stream, bytes: &[u8]) {
-        let now = self.shared.clock.wall();
-        let limit = self.shared.limits.run_bytes_max;
-        let mut kept = lock(&self.kept);
-        let start = kept.cut + kept.bytes.len() as u64;
-        // One mark for a burst of writes to one stream.
-        let continues = kept.marks.back().is_some_and(|last| {
-            last.stream == stream && last.time.as_millisecond() == now.as_millisecond()
-        });
-        if !continues && !bytes.is_empty() {
-            kept.marks.push_back(Mark {
-                start,
-                stream,
-                time: now,
-            });
-        }
-        kept.bytes.extend(bytes);
-        self.shared.total.fetch_add(bytes.len(), Ordering::Relaxed);
-        let over = kept.bytes.len().saturating_sub(limit);
-        if over > 0 {
-            // A fifth at a time, as if one of five files were rotated away.
-            let cut = over.max(limit / 5).min(kept.bytes.len());
-            kept.bytes.drain(..cut);
-            kept.cut += cut as u64;
-            while kept.marks.len() > 1 && kept.marks[1].start <= kept.cut {
-                kept.marks.pop_front();
-            }
-            self.shared.total.fetch_sub(cut, Ordering::Relaxed);
-        }
-    }
-
-    fn announce(self: &Arc<Self>) {
-        if self.shared.followers.load(Ordering::Acquire) == 0 {
-            return;
-        }
-        for queue in lock(&self.shared.feeds).iter() {
-            if queue.job.is_none() || queue.job == self.job {
-                queue.push(self);
-            }
-        }
-    }
-}
-
-/// What a guest writes to: its log.
-pub(crate) struct LogOutput(pub(crate) Arc<LogBuffer>);
-
-impl Output for LogOutput {
-    fn write(&self, stream: Stream, bytes: &[u8]) {
-        self.0.append(stream, bytes);
-        self.0.announce();
-    }
-}
-
+/// What all logs share.
 struct Shared {
     limits: LogLimits,
     clock: Arc<dyn Clock>,
-    /// Bytes kept in all.
+    /// Bytes kept in memory in all.
     total: AtomicUsize,
     /// How many feeds there are: asked at every write, so not behind a lock.
     followers: AtomicUsize,
     feeds: Mutex<Vec<Arc<FeedQueue>>>,
-    state: Mutex<State>,
+}
+
+/// The logs that are in memory, or not wholly on the disk.
+#[derive(Default)]
+struct Registry {
+    pods: HashMap<Uid, PodLogs>,
+    /// Pods that ended, in that order, if their logs are kept in memory.
+    ended: VecDeque<Uid>,
 }
 
 #[derive(Default)]
-struct State {
-    pods: HashMap<Uid, Vec<Arc<LogBuffer>>>,
-    /// Pods that ended, in that order.
-    ended: VecDeque<Uid>,
+struct PodLogs {
+    /// Each run's own, oldest first.
+    runs: Vec<Arc<LogBuffer>>,
+    ended: bool,
+}
+
+impl Registry {
+    /// Whether the pod goes on, or its end is still being written.
+    fn is_live(&self, pod: Uid) -> bool {
+        self.pods.contains_key(&pod)
+    }
+
+    /// A pod that ended and of which all is on the disk is in the index alone.
+    fn settle(&mut self, pod: Uid) {
+        let is_settled = |run: &Arc<LogBuffer>| match &run.kept {
+            Kept::Memory(_) => false,
+            Kept::Disk(log) => log.is_settled(),
+        };
+        if self
+            .pods
+            .get(&pod)
+            .is_some_and(|logs| logs.ended && logs.runs.iter().all(is_settled))
+        {
+            self.pods.remove(&pod);
+        }
+    }
+}
+
+/// Logs in a directory.
+#[derive(Clone)]
+struct OnDisk {
+    spool: Arc<Spool>,
+    find_pod: FindPod,
 }
 
 /// The logs of all pods. Cheap to clone.
 #[derive(Clone)]
-pub struct Logs(Arc<Shared>);
+pub struct Logs {
+    shared: Arc<Shared>,
+    registry: Arc<Mutex<Registry>>,
+    on_disk: Option<OnDisk>,
+}
 
 impl Logs {
-    /// Makes an empty collection.
+    /// Makes an empty collection, in memory.
     #[must_use]
     pub fn new(limits: LogLimits, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Shared {
-            limits,
-            clock,
-            total: AtomicUsize::new(0),
-            followers: AtomicUsize::new(0),
-            feeds: Mutex::default(),
-            state: Mutex::default(),
-        }))
+        Self {
+            shared: Arc::new(Shared {
+                limits,
+                clock,
+                total: AtomicUsize::new(0),
+                followers: AtomicUsize::new(0),
+                feeds: Mutex::default(),
+            }),
+            registry: Arc::default(),
+            on_disk: None,
+        }
+    }
+
+    /// Opens a directory, and starts the thread that writes to it.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made or read, is of another format, or the
+    /// thread cannot be started. Damage in it is no error.
+    pub(crate) fn open(
+        limits: LogLimits,
+        clock: Arc<dyn Clock>,
+        dir: LogDir,
+    ) -> io::Result<(Self, LogWriter)> {
+        let disk = Box::new(Directory::open(&dir.path)?);
+        Self::open_on(disk, SEGMENT_BYTES_MAX, limits, clock, dir)
+    }
+
+    fn open_on(
+        disk: Box<dyn Disk>,
+        segment_bytes_max: u64,
+        limits: LogLimits,
+        clock: Arc<dyn Clock>,
+        dir: LogDir,
+    ) -> io::Result<(Self, LogWriter)> {
+        let mut index = Index::new(index::Limits {
+            run_bytes_max: limits.run_bytes_max as u64,
+            extent_bytes_max: spool::record_bytes_max(limits.run_bytes_max) as u32,
+        });
+        let exists = |pod| (dir.find_pod)(pod).is_some();
+        let found = recovery::recover(&*disk, &mut index, dir.secret, segment_bytes_max, exists)?;
+        let mut logs = Self::new(limits, Arc::clone(&clock));
+        let spool = Spool::new(disk, index, found.mark, &limits, segment_bytes_max, clock);
+        let spool = Arc::new(spool);
+        let registry = Arc::clone(&logs.registry);
+        let writer = LogWriter::start(Arc::clone(&spool), registry, found.active, found.next)?;
+        spool.tidy_soon();
+        logs.on_disk = Some(OnDisk {
+            spool,
+            find_pod: dir.find_pod,
+        });
+        Ok((logs, writer))
     }
 
     /// The logs of a pod's containers: each run's own, oldest first. At most the
     /// current and the previous run of a container are kept.
     #[must_use]
     pub fn of(&self, pod: Uid) -> Vec<Arc<LogBuffer>> {
-        lock(&self.0.state)
-            .pods
-            .get(&pod)
-            .cloned()
+        if let Some(logs) = lock(&self.registry).pods.get(&pod) {
+            return logs.runs.clone();
+        }
+        self.on_disk
+            .as_ref()
+            .and_then(|on_disk| {
+                let pod = (on_disk.find_pod)(pod)?;
+                Some(self.written(&on_disk.spool, &pod))
+            })
             .unwrap_or_default()
+    }
+
+    /// The logs of a pod that ended.
+    fn written(&self, spool: &Arc<Spool>, pod: &Pod) -> Vec<Arc<LogBuffer>> {
+        let mut runs: Vec<(RunId, u64)> = lock(&spool.index)
+            .runs(pod.uid)
+            .iter()
+            .map(|run| {
+                let id = RunId {
+                    pod: pod.uid,
+                    slot: run.slot,
+                    restarts: run.restarts,
+                };
+                (id, run.end)
+            })
+            .collect();
+        // Of a run that wrote nothing nothing is kept; it has a log nevertheless.
+        let states = pod.status.init_containers.iter();
+        for (slot, status) in states.chain(&pod.status.containers).enumerate() {
+            let id = RunId {
+                pod: pod.uid,
+                slot: slot as u16,
+                restarts: status.restarts,
+            };
+            let ran = matches!(status.state, ContainerState::Terminated(_));
+            if ran && !runs.iter().any(|(run, _)| *run == id) {
+                runs.push((id, 0));
+            }
+        }
+        runs.sort_by_key(|(id, _)| (id.slot, id.restarts));
+        runs.into_iter()
+            .map(|(id, end)| {
+                let kept = Kept::Disk(Arc::new(DiskLog::ended(id, end, spool)));
+                Arc::new(self.buffer(pod, container(pod, id.slot), id.restarts, kept))
+            })
+            .collect()
     }
 
     /// Follows the logs of all pods from now on, or of one Job's.
     #[must_use]
     pub fn feed(&self, job: Option<Uid>) -> LogFeed {
-        let queue = Arc::new(FeedQueue {
-            job,
-            fresh: Mutex::default(),
-            news: Notify::new(),
-        });
-        lock(&self.0.feeds).push(Arc::clone(&queue));
-        self.0.followers.fetch_add(1, Ordering::AcqRel);
-        LogFeed {
-            shared: Arc::clone(&self.0),
-            queue,
-        }
+        LogFeed::new(&self.shared, job)
     }
 
     /// Begins the log of a run.
-    pub(crate) fn begin(
-        &self,
-        pod: &wasmjob_api::Pod,
-        container: &Arc<str>,
-        restarts: u32,
-    ) -> Arc<LogBuffer> {
-        let spec = &pod.template.spec;
-        let buffer = Arc::new(LogBuffer {
-            pod: pod.uid,
-            namespace: Arc::clone(&pod.namespace),
-            pod_name: Arc::clone(&pod.name),
-            job: pod.template.owner.as_ref().map(|job| job.uid),
-            container: Arc::clone(container),
-            only_container: spec.containers.len() == 1
-                && spec.init_containers.as_ref().is_none_or(Vec::is_empty),
-            restarts,
-            kept: Mutex::default(),
-            shared: Arc::clone(&self.0),
-        });
-        let mut state = lock(&self.0.state);
-        let runs = state.pods.entry(pod.uid).or_default();
+    pub(crate) fn begin(&self, pod: &Pod, container: &Arc<str>, restarts: u32) -> Arc<LogBuffer> {
+        let slot = slot(pod, container);
+        let kept = match &self.on_disk {
+            None => Kept::Memory(MemoryLog::default()),
+            Some(on_disk) => {
+                let id = RunId {
+                    pod: pod.uid,
+                    slot,
+                    restarts,
+                };
+                Kept::Disk(Arc::new(DiskLog::begin(id, &on_disk.spool)))
+            }
+        };
+        let buffer = Arc::new(self.buffer(pod, Arc::clone(container), restarts, kept));
+        let mut registry = lock(&self.registry);
+        let runs = &mut registry.pods.entry(pod.uid).or_default().runs;
         if restarts > 1 {
-            let old =
+            let is_old =
                 |run: &Arc<LogBuffer>| run.container == *container && run.restarts + 1 < restarts;
-            let freed: usize = runs
-                .iter()
-                .filter(|run| old(run))
-                .map(|run| run.kept_bytes())
-                .sum();
-            runs.retain(|run| !old(run));
-            self.0.total.fetch_sub(freed, Ordering::Relaxed);
+            let old: Vec<_> = runs.extract_if(.., |run| is_old(run)).collect();
+            self.discard(&old);
+            if let Some(on_disk) = &self.on_disk {
+                lock(&on_disk.spool.index).remove_runs(pod.uid, |run| {
+                    run.slot == slot && run.restarts + 1 < restarts
+                });
+            }
         }
         runs.push(Arc::clone(&buffer));
         buffer
     }
 
-    /// The pod has ended: its logs may go when memory is short.
+    fn buffer(&self, pod: &Pod, container: Arc<str>, restarts: u32, kept: Kept) -> LogBuffer {
+        let spec = &pod.template.spec;
+        LogBuffer {
+            pod: pod.uid,
+            namespace: Arc::clone(&pod.namespace),
+            pod_name: Arc::clone(&pod.name),
+            job: pod.template.owner.as_ref().map(|job| job.uid),
+            container,
+            only_container: spec.containers.len() == 1
+                && spec.init_containers.as_ref().is_none_or(Vec::is_empty),
+            restarts,
+            kept,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// The pod has ended: its logs may go when there is no room.
     pub(crate) fn pod_ended(&self, pod: Uid) {
-        let mut state = lock(&self.0.state);
-        state.ended.push_back(pod);
+        let mut registry = lock(&self.registry);
+        if let Some(logs) = registry.pods.get_mut(&pod) {
+            logs.ended = true;
+        }
+        if self.on_disk.is_some() {
+            return registry.settle(pod);
+        }
+        registry.ended.push_back(pod);
         // By count too: logs that hold little still hold something.
-        while self.0.total.load(Ordering::Relaxed) > self.0.limits.total_bytes_max
-            || state.ended.len() > ENDED_PODS_MAX
+        while self.shared.total.load(Ordering::Relaxed) > self.shared.limits.total_bytes_max
+            || registry.ended.len() > ENDED_PODS_MAX
         {
-            let Some(oldest) = state.ended.pop_front() else {
+            let Some(oldest) = registry.ended.pop_front() else {
                 break;
             };
-            self.drop_logs(&mut state, oldest);
+            let logs = registry.pods.remove(&oldest).unwrap_or_default();
+            self.discard(&logs.runs);
         }
     }
 
-    fn drop_logs(&self, state: &mut State, pod: Uid) {
-        let freed: usize = state
-            .pods
-            .remove(&pod)
-            .iter()
-            .flatten()
-            .map(|run| run.kept_bytes())
-            .sum();
-        self.0.total.fetch_sub(freed, Ordering::Relaxed);
+    /// The pod is gone: on a disk, its logs go as well. In memory they stay as
+    /// long as there is room for them, so that what a Job's controller removes at
+    /// once can still be shown.
+    pub fn forget(&self, pod: Uid) {
+        let Some(on_disk) = &self.on_disk else { return };
+        let logs = lock(&self.registry).pods.remove(&pod).unwrap_or_default();
+        self.discard(&logs.runs);
+        let mut index = lock(&on_disk.spool.index);
+        index.remove(pod);
+        let died = index.died;
+        drop(index);
+        if died {
+            on_disk.spool.tidy_soon();
+        }
     }
-}
 
-/// What one follower has not been told yet. It holds a log once, however much
-/// was written to it, so a slow follower costs no more than there are logs.
-struct FeedQueue {
-    job: Option<Uid>,
-    fresh: Mutex<Fresh>,
-    news: Notify,
-}
-
-#[derive(Default)]
-struct Fresh {
-    logs: Vec<Arc<LogBuffer>>,
-    /// Addresses of `logs`.
-    known: HashSet<usize>,
-}
-
-impl FeedQueue {
-    fn push(&self, log: &Arc<LogBuffer>) {
-        let mut fresh = lock(&self.fresh);
-        if fresh.known.insert(Arc::as_ptr(log).addr()) {
-            fresh.logs.push(Arc::clone(log));
-            drop(fresh);
-            self.news.notify_one();
+    /// Lets go of what runs have in memory.
+    fn discard(&self, runs: &[Arc<LogBuffer>]) {
+        for run in runs {
+            match &run.kept {
+                Kept::Memory(log) => {
+                    let freed = log.kept_bytes();
+                    self.shared.total.fetch_sub(freed, Ordering::Relaxed);
+                }
+                Kept::Disk(log) => log.forget(),
+            }
         }
     }
 }
 
-/// Tells which logs have news.
-pub struct LogFeed {
-    shared: Arc<Shared>,
-    queue: Arc<FeedQueue>,
+/// The names of a pod's containers, by slot.
+fn containers(pod: &Pod) -> impl Iterator<Item = &String> {
+    let spec = &pod.template.spec;
+    let init = spec.init_containers.iter().flatten();
+    init.chain(&spec.containers)
+        .map(|container| &container.name)
 }
 
-impl LogFeed {
-    /// The logs with news since they were last handed out; read them from the
-    /// place where you left off. Does not wait.
-    #[must_use]
-    pub fn try_next(&self) -> Vec<Arc<LogBuffer>> {
-        std::mem::take(&mut *lock(&self.queue.fresh)).logs
-    }
-
-    /// Waits until some log has news; [`LogFeed::try_next`] gives them.
-    pub async fn ready(&self) {
-        while lock(&self.queue.fresh).logs.is_empty() {
-            // A notification that came before we wait is kept.
-            self.queue.news.notified().await;
-        }
-    }
-
-    /// Waits for news.
-    pub async fn next(&self) -> Vec<Arc<LogBuffer>> {
-        self.ready().await;
-        self.try_next()
-    }
+fn container(pod: &Pod, slot: u16) -> Arc<str> {
+    let name = containers(pod).nth(usize::from(slot));
+    Arc::from(name.map_or("", String::as_str))
 }
 
-impl Drop for LogFeed {
-    fn drop(&mut self) {
-        lock(&self.shared.feeds).retain(|queue| !Arc::ptr_eq(queue, &self.queue));
-        self.shared.followers.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::SystemClock;
-
-    fn log(logs: &Logs, job: Option<u128>) -> Arc<LogBuffer> {
-        let template = wasmjob_api::PodTemplate {
-            metadata: Default::default(),
-            spec: Default::default(),
-            owner: job.map(|n| wasmjob_api::OwnerJob {
-                name: Arc::from("j"),
-                uid: Uid::from_random(n),
-            }),
-            base: Arc::from(std::path::Path::new(".")),
-        };
-        let pod = wasmjob_api::Pod {
-            uid: Uid::from_random(9),
-            namespace: Arc::from("default"),
-            name: Arc::from("p"),
-            template: Arc::new(template),
-            index: None,
-            index_failure_count: None,
-            index_ignored_failure_count: None,
-            created: Timestamp::UNIX_EPOCH,
-            deletion: None,
-            tracked: false,
-            status: wasmjob_api::PodStatus::default(),
-        };
-        logs.begin(&pod, &Arc::from("c"), 0)
-    }
-
-    fn logs(run_bytes_max: usize) -> Logs {
-        Logs::new(
-            LogLimits {
-                run_bytes_max,
-                total_bytes_max: 1 << 20,
-            },
-            Arc::new(SystemClock),
-        )
-    }
-
-    fn bytes(read: &LogRead) -> Vec<u8> {
-        read.chunks
-            .iter()
-            .flat_map(|chunk| chunk.bytes.clone())
-            .collect()
-    }
-
-    #[test]
-    fn a_reader_gets_every_byte_once_with_its_stream() {
-        let log = log(&logs(100), None);
-        log.append(Stream::Stdout, b"out");
-        log.append(Stream::Stderr, b"err");
-        let read = log.read(0);
-        assert_eq!(bytes(&read), b"outerr");
-        assert_eq!(
-            read.chunks.iter().map(|c| c.stream).collect::<Vec<_>>(),
-            [Stream::Stdout, Stream::Stderr]
-        );
-        log.append(Stream::Stdout, b"more");
-        let read = log.read(read.next);
-        assert_eq!((bytes(&read), read.lost), (b"more".to_vec(), 0));
-        assert!(log.read(read.next).chunks.is_empty());
-        assert_eq!(bytes(&log.read(4)), b"rrmore");
-    }
-
-    #[test]
-    fn beyond_its_limit_a_log_keeps_the_newest_and_says_what_is_lost() {
-        let all = logs(100);
-        let log = log(&all, None);
-        for n in 0..100u8 {
-            log.append(Stream::Stdout, &[n; 7]);
-        }
-        let read = log.read(0);
-        assert!(
-            log.kept_bytes() <= 100 && log.kept_bytes() >= 80,
-            "{}",
-            log.kept_bytes()
-        );
-        assert_eq!(read.lost + bytes(&read).len() as u64, 700);
-        assert_eq!(bytes(&read).last(), Some(&99));
-        assert_eq!(all.0.total.load(Ordering::Relaxed), log.kept_bytes());
-        // More than fits at once.
-        log.append(Stream::Stdout, &[1; 1000]);
-        assert!(log.kept_bytes() <= 100);
-    }
-
-    #[test]
-    fn a_feed_names_a_log_once_until_it_is_taken() {
-        let all = logs(100);
-        let (mine, other) = (log(&all, Some(1)), log(&all, Some(2)));
-        let (everything, one) = (all.feed(None), all.feed(Some(Uid::from_random(1))));
-        for log in [&mine, &mine, &other] {
-            LogOutput(Arc::clone(log)).write(Stream::Stdout, b"x");
-        }
-        assert_eq!((everything.try_next().len(), one.try_next().len()), (2, 1));
-        assert!(everything.try_next().is_empty());
-        drop(one);
-        mine.end();
-        assert!(everything.try_next()[0].read(0).ended);
-        assert_eq!(lock(&all.0.feeds).len(), 1);
-    }
+/// The place of a container among its pod's.
+fn slot(pod: &Pod, container: &str) -> u16 {
+    let place = containers(pod).position(|name| name == container);
+    // A pod has far fewer.
+    place.unwrap_or_default() as u16
 }

@@ -11,19 +11,20 @@ use wasmjob_image::{ImageError, Images};
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
 use crate::admission::{Admission, Turn};
+use crate::logs::LogWriter;
 use crate::pod::{Ending, PodRun, Slot, Stage};
 use crate::probe::{ProbeKind, ProbeOutput};
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
 use crate::volumes::{HostPathPolicy, Overrun, Volumes};
 use crate::workers::Workers;
-use crate::{Clock, LogLimits, Logs, Resources};
+use crate::{Clock, LogDir, LogLimits, Logs, Resources};
 
 /// How often the directories of a pod with a limit on them are measured.
 pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
 
 /// What the operator decides.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NodeConfig {
     /// The node's name.
     pub name: Arc<str>,
@@ -37,6 +38,24 @@ pub struct NodeConfig {
     pub host_paths: HostPathPolicy,
     /// How much of the logs is kept.
     pub logs: LogLimits,
+    /// Where the logs are kept; if nowhere, in memory.
+    pub log_dir: Option<LogDir>,
+}
+
+/// Why a node could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A thread could not be started.
+    #[error("failed to start a thread")]
+    Thread(#[source] std::io::Error),
+    /// The directory of the logs could not be used.
+    #[error("failed to open the logs in `{}`", dir.display())]
+    Logs {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// What the node works with.
@@ -162,6 +181,8 @@ pub struct Node {
     ended: Vec<Update>,
     /// Somebody gave something back since the queue was looked at.
     room: bool,
+    /// Writes the logs. It ends last, when no guest writes any more.
+    _log_writer: Option<LogWriter>,
 }
 
 impl Node {
@@ -169,15 +190,16 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When its threads cannot be started.
-    pub fn new(config: NodeConfig, parts: NodeParts) -> std::io::Result<Self> {
+    /// When its threads cannot be started, or the logs' directory cannot be used.
+    pub fn new(config: NodeConfig, parts: NodeParts) -> Result<Self, NodeError> {
+        let (logs, log_writer) = open_logs(&config, &parts.clock)?;
         Ok(Self {
-            logs: Logs::new(config.logs, Arc::clone(&parts.clock)),
+            logs,
             inbox: Arc::new(Inbox {
                 news: Mutex::default(),
                 wake: parts.wake,
             }),
-            workers: Workers::start()?,
+            workers: Workers::start().map_err(NodeError::Thread)?,
             admission: Admission::new(config.capacity),
             timers: Timers::default(),
             pods: HashMap::default(),
@@ -189,6 +211,7 @@ impl Node {
             changed: Vec::new(),
             ended: Vec::new(),
             room: false,
+            _log_writer: log_writer,
             config,
             engine: parts.engine,
             images: parts.images,
@@ -633,6 +656,20 @@ impl Node {
             }
         }
     }
+}
+
+fn open_logs(
+    config: &NodeConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Logs, Option<LogWriter>), NodeError> {
+    let clock = Arc::clone(clock);
+    let Some(dir) = config.log_dir.clone() else {
+        return Ok((Logs::new(config.logs, clock), None));
+    };
+    let path = dir.path.clone();
+    let opened = Logs::open(config.logs, clock, dir);
+    let (logs, writer) = opened.map_err(|source| NodeError::Logs { dir: path, source })?;
+    Ok((logs, Some(writer)))
 }
 
 /// Templates kept beyond those in use, so that Jobs that come and go do not pile up.

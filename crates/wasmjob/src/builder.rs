@@ -8,10 +8,11 @@ use tokio::sync::oneshot;
 use wasmjob_api::schedule::Zone;
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
 use wasmjob_node::{
-    Clock, HostPathPolicy, LogLimits, Node, NodeConfig, NodeParts, Resources, SystemClock, Urgency,
+    Clock, HostPathPolicy, LogDir, LogLimits, Node, NodeConfig, NodeParts, Resources, SystemClock,
+    Urgency,
 };
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
-use wasmjob_store::{Directory, Store};
+use wasmjob_store::{Directory, Key, Kind, Store};
 
 use crate::clock::SteadyClock;
 use crate::core::{Core, Mailbox};
@@ -185,8 +186,8 @@ impl HostBuilder {
         self
     }
 
-    /// Keeps all objects in `dir`, from one process to the next; without this
-    /// they are in memory. The directory is made if it is not there, and is this
+    /// Keeps all objects and logs in `dir`, from one process to the next; without
+    /// this they are in memory. The directory is made if it is not there, and is this
     /// host's alone.
     #[must_use]
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
@@ -221,7 +222,7 @@ impl HostBuilder {
     /// # Errors
     ///
     /// When the system refuses threads, address space or the scratch directory,
-    /// or the store in the data directory cannot be opened.
+    /// or the store or the logs in the data directory cannot be opened.
     pub fn build(self) -> Result<Host, BuildError> {
         let random = Random::new(self.seed);
         let store = match &self.data_dir {
@@ -256,6 +257,7 @@ impl HostBuilder {
             scratch: scratch.dir.clone(),
             host_paths: self.host_paths,
             logs: self.logs,
+            log_dir: self.data_dir.as_deref().map(|dir| log_dir(dir, &store)),
         };
         let parts = NodeParts {
             engine,
@@ -266,7 +268,7 @@ impl HostBuilder {
                 Urgency::NextTick => waker.wake_at_tick(),
             }),
         };
-        let node = Node::new(config, parts).map_err(BuildError::Thread)?;
+        let node = Node::new(config, parts)?;
         let logs = node.logs().clone();
         let seen = Arc::clone(&mailbox);
         store.on_visible(move || seen.wake());
@@ -296,6 +298,23 @@ impl HostBuilder {
             logs,
             images,
         ))
+    }
+}
+
+/// The directory of logs below the data directory.
+fn log_dir(data_dir: &Path, store: &Store) -> LogDir {
+    let store = store.clone();
+    LogDir {
+        path: data_dir.join("logs"),
+        // Not by the seed: guests may know that.
+        secret: Random::new(None).uid().bits() as u64,
+        find_pod: Arc::new(move |uid| {
+            let key = Key {
+                kind: Kind::Pod,
+                uid,
+            };
+            store.get(key)?.object.as_pod().cloned()
+        }),
     }
 }
 

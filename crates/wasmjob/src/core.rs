@@ -327,6 +327,9 @@ impl Core {
             for pod in effects.ended {
                 self.tell_ended(&pod);
             }
+            for uid in effects.gone {
+                self.node.logs().forget(uid);
+            }
         }
         if started {
             // Admits them, and starts what can start, without another turn.

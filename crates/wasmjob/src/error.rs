@@ -16,6 +16,9 @@ pub enum BuildError {
         /// Why.
         source: std::io::Error,
     },
+    /// The node could not be set up: its threads, or the directory of its logs.
+    #[error(transparent)]
+    Node(#[from] wasmjob_node::NodeError),
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] wasmjob_store::OpenError),

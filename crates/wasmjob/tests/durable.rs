@@ -12,9 +12,26 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use wasmjob::api::{JobConditionType, Phase};
-use wasmjob::{Clock, Host, JobHandle};
+use wasmjob::{Clock, Host, JobHandle, Stream};
 
 const ENDLESS: &str = "(module (func (export \"_start\") (loop (br 0))))";
+/// Prints a line on standard output, and one on standard error.
+const CHATTY: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\10\00\00\00\06\00\00\00\16\00\00\00\05\00\00\00hello\n\ffbye\n")
+    (func (export "_start")
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))
+        (drop (call $write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 64)))))"#;
+/// Prints 64 MiB, and then ends.
+const FLOOD: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (func (export "_start") (local $n i32)
+        (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 65536))
+        (loop
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+            (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 1024))))))"#;
 const QUICK: &str = "(module (func (export \"_start\")))";
 
 fn host(dir: &Path) -> Host {
@@ -24,6 +41,8 @@ fn host(dir: &Path) -> Host {
 fn host_at(dir: &Path, clock: Arc<SettableClock>) -> Host {
     Host::builder()
         .module("endless", wat::parse_str(ENDLESS).unwrap())
+        .module("chatty", wat::parse_str(CHATTY).unwrap())
+        .module("flood", wat::parse_str(FLOOD).unwrap())
         .module("quick", wat::parse_str(QUICK).unwrap())
         .data_dir(dir)
         .clock(clock)
@@ -192,4 +211,86 @@ fn one_directory_has_one_host() {
     let text = second.err().unwrap().to_string();
     let holder = format!("is locked by process {}", std::process::id());
     assert!(text.contains(&holder), "{text}");
+}
+
+/// All logs of a Job's pods: names, streams and bytes.
+fn logs(job: &JobHandle) -> Vec<String> {
+    let logs = job.logs();
+    let lines = logs.iter().map(|log| {
+        let read = log.read(0);
+        assert!(read.ended && read.lost == 0 && log.only_container);
+        let chunk = |stream| {
+            let chunks = read.chunks.iter().filter(|chunk| chunk.stream == stream);
+            let bytes: Vec<u8> = chunks.flat_map(|chunk| chunk.bytes.clone()).collect();
+            bytes.escape_ascii().to_string()
+        };
+        let (out, err) = (chunk(Stream::Stdout), chunk(Stream::Stderr));
+        format!("{}/{}: {out}, {err}", log.pod_name, log.container)
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort();
+    lines
+}
+
+fn size(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).unwrap();
+    files
+        .filter_map(|file| Some(file.unwrap().metadata().ok()?.len()))
+        .sum()
+}
+
+#[test]
+fn logs_are_there_after_a_restart_and_go_with_their_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = host(dir.path());
+    let job = apply(
+        &first,
+        "chatty",
+        "chatty",
+        "completions: 5, parallelism: 5,",
+    );
+    let silent = apply(&first, "silent", "quick", "");
+    let result = job.wait_blocking().unwrap();
+    assert_eq!(result.pods[0].containers[0].output, b"hello\n\xffbye\n");
+    assert!(silent.wait_blocking().unwrap().is_complete());
+    let before = logs(&job);
+    assert_eq!(before.len(), 5);
+    assert!(
+        before[0].ends_with("/c: hello\\n, \\xffbye\\n"),
+        "{before:?}"
+    );
+    assert_eq!(logs(&silent).len(), 1, "a log without a byte");
+    drop((first, job, silent, result));
+
+    let second = host(dir.path());
+    let job = second.job("default", "chatty").unwrap();
+    assert_eq!(logs(&job), before);
+    assert_eq!(logs(&second.job("default", "silent").unwrap()).len(), 1);
+    let pod = job.pods()[0].uid;
+    assert_eq!(second.logs(pod).len(), 1);
+    job.cancel();
+    wait_until("its pods are gone", || job.pods().is_empty());
+    assert!(second.logs(pod).is_empty());
+    let log_dir = dir.path().join("logs");
+    wait_until("nothing is left on the disk", || size(&log_dir) < 64);
+}
+
+#[test]
+fn t21_a_guest_that_floods_fills_neither_memory_nor_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = host(dir.path());
+    let job = apply(&host, "flood", "flood", "");
+    let quick = apply(&host, "quick", "quick", "");
+    assert!(quick.wait_blocking().unwrap().is_complete());
+    assert!(job.wait_blocking().unwrap().is_complete());
+    let logs = job.logs();
+    let read = logs[0].read_at_most(0, 1);
+    assert!(read.lost >= 14 << 20, "{}", read.lost);
+    // The oldest fifth has gone at least once, and then not again.
+    let kept = logs[0].kept_bytes();
+    assert!((35 << 20..=50 << 20).contains(&kept), "{kept}");
+    let log_dir = dir.path().join("logs");
+    wait_until("the disk is given back", || {
+        size(&log_dir) <= 2 * (kept as u64 + (1 << 20)) + (8 << 20)
+    });
 }

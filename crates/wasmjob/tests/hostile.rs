@@ -210,6 +210,7 @@ fn t21_a_flood_of_output_is_cut_and_ends_nobody() {
         .logs(LogLimits {
             run_bytes_max: 1 << 20,
             total_bytes_max: 4 << 20,
+            ..LogLimits::default()
         })
         .build()
         .unwrap();

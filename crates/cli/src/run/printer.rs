@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use wasmjob::api::Uid;
-use wasmjob::{LogBuffer, Stream};
+use wasmjob::{LogBuffer, Stream, lost_notice};
 
 /// Bytes of a line that is shown in pieces (the CRI's figure).
 const LINE_BYTES_MAX: usize = 16 << 10;
@@ -42,6 +42,30 @@ struct Place {
     partial: [Vec<u8>; 2],
 }
 
+impl Place {
+    /// Ends lines that have not ended.
+    fn end_lines(&mut self, prefix: &str, escape: Escape, lines: &mut Vec<Line>) {
+        for (n, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
+            let partial = std::mem::take(&mut self.partial[n]);
+            if !partial.is_empty() {
+                lines.push(line(prefix, &partial, stream, escape.of(stream)));
+            }
+        }
+    }
+
+    /// Says that bytes are missing, where they are.
+    fn lost(&mut self, lost: u64, prefix: &str, escape: Escape, lines: &mut Vec<Line>) {
+        if lost == 0 {
+            return;
+        }
+        self.end_lines(prefix, escape, lines);
+        lines.push(Line {
+            bytes: format!("{prefix}{}", lost_notice(lost)).into_bytes(),
+            stream: Stream::Stderr,
+        });
+    }
+}
+
 /// A line, and where it goes.
 pub(crate) struct Line {
     /// With prefix, without the line's end.
@@ -65,17 +89,8 @@ impl Printer {
         place.next = read.next;
         let prefix = prefix(log);
         let mut lines = Vec::new();
-        if read.lost > 0 {
-            let text = format!(
-                "{prefix}[wasmjob: {} bytes of output were not kept]",
-                read.lost
-            );
-            lines.push(Line {
-                bytes: text.into_bytes(),
-                stream: Stream::Stderr,
-            });
-        }
         for chunk in &read.chunks {
+            place.lost(chunk.lost, &prefix, self.escape, &mut lines);
             let partial = &mut place.partial[usize::from(chunk.stream == Stream::Stderr)];
             for &byte in &chunk.bytes {
                 if byte == b'\n' || partial.len() >= LINE_BYTES_MAX {
@@ -92,13 +107,9 @@ impl Printer {
                 }
             }
         }
+        place.lost(read.lost_at_end(), &prefix, self.escape, &mut lines);
         if read.ended {
-            for (n, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
-                let partial = std::mem::take(&mut place.partial[n]);
-                if !partial.is_empty() {
-                    lines.push(line(&prefix, &partial, stream, self.escape.of(stream)));
-                }
-            }
+            place.end_lines(&prefix, self.escape, &mut lines);
         }
         lines
     }

@@ -153,6 +153,7 @@ impl Core {
         self.pod_names
             .remove(&(Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
         turn.gone.push(pod.uid);
+        turn.effects.gone.push(pod.uid);
     }
 
     pub(super) fn delete_loose(

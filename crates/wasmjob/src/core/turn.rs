@@ -33,6 +33,8 @@ pub(super) struct Effects {
     pub(super) asked: Vec<Uid>,
     /// Pods whose waiters are to be told.
     pub(super) ended: Vec<Arc<Pod>>,
+    /// Pods that are gone, whose logs go as well.
+    pub(super) gone: Vec<Uid>,
     /// What callers are told.
     pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
 }
@@ -43,6 +45,7 @@ impl Effects {
             && self.finished.is_empty()
             && self.asked.is_empty()
             && self.ended.is_empty()
+            && self.gone.is_empty()
             && self.answers.is_empty()
     }
 

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod cron;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use wasmjob::Alias;
 
+pub(crate) use self::cron::{ForecastArgs, Format, NextArgs, TakesArg};
 use crate::exit::Exit;
 
 /// The version with the engine's.
@@ -29,6 +32,8 @@ Examples:
   wasmjob run --alias busybox=./sh.wasm -o junit tests/*.yaml > report.xml
   cat job.yaml | wasmjob run -              read the manifest from standard input
   wasmjob check manifests/                  validate, run nothing
+  wasmjob next cronjobs/                    when each CronJob runs next
+  wasmjob forecast --for 30d cronjobs/      what would run in the next 30 days
 
 Exit codes of run:
   0 every Job is Complete     1 some Job Failed        2 usage or manifest; nothing ran
@@ -52,6 +57,10 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Validate manifests as `run` does, and run nothing.
     Check(CheckArgs),
+    /// Print when each CronJob runs next; nothing is run, and no module is looked at.
+    Next(NextArgs),
+    /// Play CronJobs through in virtual time: what would run, what would be in its way.
+    Forecast(ForecastArgs),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -201,11 +210,18 @@ pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<E
     Ok(Exit::Complete)
 }
 
+/// Reads a duration: `90s`, `1h30m`, `7d`. A week has 7 days, a year 365, a day 24 hours.
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "expected a duration like 30s, 5m or 1h30m".to_owned())?;
-    Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
+    let wrong = || "expected a duration like 90s, 1h30m or 7d".to_owned();
+    let mut span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let years = i64::from(span.get_years());
+    span = span.years(0);
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    // Months have no length of their own.
+    let rest = span.to_duration(days).map_err(|_| wrong())?;
+    let years = jiff::SignedDuration::from_hours(years * 365 * 24);
+    let all = rest.checked_add(years).ok_or_else(wrong)?;
+    Duration::try_from(all).map_err(|_| "must not be negative".to_owned())
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -229,6 +245,13 @@ mod tests {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(
+            duration("1w1d12h"),
+            Ok(Duration::from_secs(8 * 86_400 + 43_200))
+        );
+        assert_eq!(duration("1y"), Ok(Duration::from_secs(365 * 86_400)));
+        assert!(duration("3mo").is_err() && duration("99999y").is_err());
         assert!(duration("90").is_err() && duration("-1s").is_err() && duration("").is_err());
         assert_eq!(bytes("64Mi"), Ok(64 << 20));
         assert!(bytes("-1").is_err() && bytes("lots").is_err());

@@ -10,8 +10,12 @@ mod check;
 mod config;
 mod exit;
 mod files;
+mod forecast;
+mod next;
 mod report;
 mod run;
+mod subjects;
+mod when;
 mod worker;
 
 use std::process::ExitCode;
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
     let exit = match args.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Next(args) => next::next(&args),
+        Command::Forecast(args) => forecast::forecast(&args),
         Command::Completions { shell } => args::print_completions(shell),
     };
     let exit = exit.unwrap_or_else(|error| {

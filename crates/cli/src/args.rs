@@ -1,5 +1,7 @@
 //! The command line.
 
+mod cron;
+
 use std::io::{IsTerminal, Stderr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -9,10 +11,11 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::SubscriberBuilder;
-use tracing_subscriber::fmt::format::{DefaultFields, Format};
+use tracing_subscriber::fmt::format::{self as log_format, DefaultFields};
 use wasmjob::Alias;
 use wasmjob::api::schedule::Zone;
 
+pub(crate) use self::cron::{ForecastArgs, Format, NextArgs, TakesArg};
 use crate::exit::Exit;
 
 /// The version with the engine's.
@@ -35,6 +38,8 @@ Examples:
   cat job.yaml | wasmjob run -              read the manifest from standard input
   wasmjob check manifests/                  validate, run nothing
   wasmjob serve --manifests /etc/wasmjob    run what is there, on time, for good
+  wasmjob next cronjobs/                    when each CronJob runs next
+  wasmjob forecast --for 30d cronjobs/      what would run in the next 30 days
 
 Exit codes of run:
   0 every Job is Complete     1 some Job Failed        2 usage or manifest; nothing ran
@@ -60,6 +65,10 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Validate manifests as `run` does, and run nothing.
     Check(CheckArgs),
+    /// Print when each CronJob runs next; nothing is run, and no module is looked at.
+    Next(NextArgs),
+    /// Play CronJobs through in virtual time: what would run, what would be in its way.
+    Forecast(ForecastArgs),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -246,7 +255,7 @@ impl Args {
 fn filtered(
     verbose: u8,
     least: u8,
-) -> SubscriberBuilder<DefaultFields, Format, EnvFilter, fn() -> Stderr> {
+) -> SubscriberBuilder<DefaultFields, log_format::Format, EnvFilter, fn() -> Stderr> {
     let level = verbose.saturating_add(least).min(3);
     let level = ["warn", "info", "debug", "trace"][usize::from(level)];
     // Only our own rooms: the engine's would drown them.
@@ -271,11 +280,18 @@ pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<E
     Ok(Exit::Complete)
 }
 
+/// Reads a duration: `90s`, `1h30m`, `7d`. A week has 7 days, a year 365, a day 24 hours.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "expected a duration like 30s, 5m or 1h30m".to_owned())?;
-    Duration::try_from(parsed).map_err(|_| "must not be negative".to_owned())
+    let wrong = || "expected a duration like 90s, 1h30m or 7d".to_owned();
+    let mut span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let years = i64::from(span.get_years());
+    span = span.years(0);
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    // Months have no length of their own.
+    let rest = span.to_duration(days).map_err(|_| wrong())?;
+    let years = jiff::SignedDuration::from_hours(years * 365 * 24);
+    let all = rest.checked_add(years).ok_or_else(wrong)?;
+    Duration::try_from(all).map_err(|_| "must not be negative".to_owned())
 }
 
 pub(crate) fn zone(text: &str) -> Result<Zone, String> {
@@ -305,6 +321,13 @@ mod tests {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(
+            duration("1w1d12h"),
+            Ok(Duration::from_secs(8 * 86_400 + 43_200))
+        );
+        assert_eq!(duration("1y"), Ok(Duration::from_secs(365 * 86_400)));
+        assert!(duration("3mo").is_err() && duration("99999y").is_err());
         assert!(duration("90").is_err() && duration("-1s").is_err() && duration("").is_err());
         assert_eq!(bytes("64Mi"), Ok(64 << 20));
         assert!(bytes("-1").is_err() && bytes("lots").is_err());

@@ -10,11 +10,15 @@ mod check;
 mod config;
 mod exit;
 mod files;
+mod forecast;
 mod host;
+mod next;
 mod report;
 mod run;
 mod serve;
 mod signals;
+mod subjects;
+mod when;
 mod worker;
 
 use std::process::ExitCode;
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
         Command::Run(run) => run::run(run),
         Command::Serve(serve) => serve::serve(serve, |format| args.init_daemon_diagnostics(format)),
         Command::Check(check) => check::check(check),
+        Command::Next(next) => next::next(next),
+        Command::Forecast(forecast) => forecast::forecast(forecast),
         Command::Completions { shell } => args::print_completions(*shell),
     };
     let exit = exit.unwrap_or_else(|error| {

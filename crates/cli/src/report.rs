@@ -21,7 +21,8 @@ pub(crate) fn print(state: &State, host: &Host, args: &RunArgs) -> anyhow::Resul
     }
 }
 
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+/// Whether the reader of our output has gone.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| {
         let io = cause
             .downcast_ref::<std::io::Error>()

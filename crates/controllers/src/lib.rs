@@ -10,9 +10,11 @@
 //! * [`job`]: which pods a Job should have, and what its status says.
 //! * [`cron_job`]: which Jobs a CronJob should have, and what became of its slots.
 //! * [`ttl`]: when a finished Job goes.
+//! * [`forecast`]: what would run, by the same controllers in virtual time.
 //! * [`invariants`]: what must hold after every commit, for tests and asserts.
 
 pub mod cron_job;
+pub mod forecast;
 pub mod invariants;
 pub mod job;
 pub mod ttl;

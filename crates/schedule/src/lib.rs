@@ -20,9 +20,11 @@
 //! * [`Schedule`]: what stands in `spec.schedule`.
 //! * [`Zone`]: what stands in `spec.timeZone`.
 //! * [`DstPolicy`]: what happens to times that the clocks skip or repeat.
+//! * [`DstSurprise`]: what a change of the clocks does to a schedule.
 //! * [`GoDuration`]: how Kubernetes writes durations.
 
 mod civil;
+mod clock_change;
 mod duration;
 mod error;
 mod expression;
@@ -31,6 +33,7 @@ mod schedule;
 mod wall;
 mod zone;
 
+pub use clock_change::{DstEffect, DstSurprise};
 pub use duration::{DurationError, GoDuration};
 pub use error::ScheduleError;
 pub use schedule::{DstPolicy, Schedule, Trigger};

@@ -9,12 +9,12 @@ use crate::{GoDuration, ScheduleError, Zone, robfig, wall};
 /// A schedule in Kubernetes' dialect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
-    when: When,
+    pub(crate) when: When,
     zone: Option<Zone>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum When {
+pub(crate) enum When {
     Fields(Expression),
     /// `@every`, in whole seconds, at least one.
     Every(i64),

@@ -33,7 +33,7 @@ pub(crate) fn next_after(
 }
 
 /// The first whole minute after `after` that fits, in seconds of the wall clock.
-fn next_wall(expression: &Expression, after: i64, year_max: i64) -> Option<i64> {
+pub(crate) fn next_wall(expression: &Expression, after: i64, year_max: i64) -> Option<i64> {
     let mut wall = after - after.rem_euclid(60) + 60;
     loop {
         let civil = Civil::from_seconds(wall);

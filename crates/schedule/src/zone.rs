@@ -1,6 +1,7 @@
 //! Time zones by their IANA names, from the database in the binary.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::error::echo;
@@ -87,6 +88,12 @@ impl Zone {
                 format!("{local}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
             }
         }
+    }
+
+    /// What a clock in this zone shows at `at`.
+    #[must_use]
+    pub fn civil(&self, at: Timestamp) -> DateTime {
+        self.time_zone.to_offset(at).to_datetime(at)
     }
 
     /// Seconds to add to UTC at an instant given in seconds since 1970.

@@ -52,6 +52,7 @@ pub use result::{ContainerResult, JobResult, PodResult};
 
 pub use wasmjob_api as api;
 pub use wasmjob_api::k8s_openapi;
+pub use wasmjob_controllers::{cron_job::Slots, forecast};
 pub use wasmjob_image::{Alias, Compiler, WorkerLimits, serve_compile};
 pub use wasmjob_node::{
     Clock, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, NodeError, Resources, lost_notice,

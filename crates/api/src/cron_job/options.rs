@@ -6,6 +6,7 @@
 //! | `wasmjob.dev/catch-up-limit` | 1 to 50 runs, for `all` | 10 |
 //! | `wasmjob.dev/dst` | `kubernetes`, `once`, `skip` | `kubernetes` |
 //! | `wasmjob.dev/jitter` | a duration, `0s` to `24h` | none |
+//! | `wasmjob.dev/forecast-duration` | a duration | what `wasmjob forecast` is told |
 //! | `wasmjob.dev/reboot` | `true`, `false` | `false` |
 //!
 //! A run at each start of the host is an annotation beside a schedule, and not
@@ -42,6 +43,9 @@ pub struct CronJobOptions {
     pub dst: DstPolicy,
     /// `wasmjob.dev/jitter`: a run starts up to so much after its slot.
     pub jitter: Duration,
+    /// `wasmjob.dev/forecast-duration`: how long a pod takes, to a forecast. Nothing else
+    /// looks at it.
+    pub forecast_duration: Option<Duration>,
     /// `wasmjob.dev/reboot`: one run more at each start of the host.
     pub reboot: bool,
 }
@@ -70,6 +74,7 @@ const CATCH_UP: &str = "wasmjob.dev/catch-up";
 const CATCH_UP_LIMIT: &str = "wasmjob.dev/catch-up-limit";
 const DST: &str = "wasmjob.dev/dst";
 const JITTER: &str = "wasmjob.dev/jitter";
+const FORECAST_DURATION: &str = "wasmjob.dev/forecast-duration";
 const REBOOT: &str = "wasmjob.dev/reboot";
 
 /// Runs that make up for missed ones, unless a limit is given.
@@ -117,6 +122,11 @@ impl CronJobOptions {
                     jitter,
                 )
                 .unwrap_or_default(),
+            forecast_duration: read.value(
+                FORECAST_DURATION,
+                Allowed::Text("must be a duration like 90s or 1h30m"),
+                |text| GoDuration::parse(text).ok()?.to_duration(),
+            ),
             reboot: read
                 .word(REBOOT, &["true", "false"], |word| word == "true")
                 .unwrap_or_default(),
@@ -206,12 +216,14 @@ mod tests {
             ("catch-up-limit", "3"),
             ("dst", "once"),
             ("jitter", "1m30s"),
+            ("forecast-duration", "2h"),
             ("reboot", "true"),
         ]);
         assert!(errors.is_empty());
         assert_eq!(options.catch_up, CatchUp::All { limit: 3 });
         assert_eq!(options.dst, DstPolicy::Once);
         assert_eq!(options.jitter, Duration::from_secs(90));
+        assert_eq!(options.forecast_duration, Some(Duration::from_secs(7200)));
         assert!(options.reboot);
         let (options, _) = parse(&[("catch-up", "all")]);
         assert_eq!(options.catch_up, CatchUp::All { limit: 10 });
@@ -224,10 +236,11 @@ mod tests {
             ("catch-up-limit", "0"),
             ("dst", ""),
             ("jitter", "-1s"),
+            ("forecast-duration", "7 days"),
             ("reboot", "yes"),
         ]);
         assert_eq!(options, CronJobOptions::default());
-        assert_eq!(errors.len(), 5);
+        assert_eq!(errors.len(), 6);
         for value in ["30", "25h", "1d", "NaN", "99999999999h"] {
             assert_eq!(parse(&[("jitter", value)]).1, ["wasmjob.dev/jitter"]);
         }

@@ -50,8 +50,11 @@ pub(crate) fn span(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let of = |n: usize| {
-        let above = n.checked_sub(1).map_or(i64::MAX, |above| units[above].1);
-        seconds % above / units[n].1
+        let rest = match n.checked_sub(1) {
+            Some(above) => seconds % units[above].1,
+            None => seconds,
+        };
+        rest / units[n].1
     };
     let Some(first) = (0..units.len()).find(|n| of(*n) > 0) else {
         let milliseconds = span.as_millis().max(0);

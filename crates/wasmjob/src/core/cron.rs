@@ -14,6 +14,10 @@ use super::{Core, New};
 use crate::cron::CronEntry;
 use crate::job::Propagation;
 
+/// CronJobs that one turn looks at: when thousands are due at once, the first
+/// Jobs run while the last are made.
+const PER_TURN: usize = 64;
+
 /// Who says so in events.
 const SOURCE: &str = "cronjob-controller";
 
@@ -40,13 +44,17 @@ impl Core {
 
     /// Looks at the CronJobs that are due or to be looked at.
     pub(super) fn look_at_cron_jobs(&mut self, turn: &mut Turn, now: Timestamp) {
-        while let Some(uid) = self.cron_timers.take(now) {
+        while self.dirty_cron.len() < PER_TURN
+            && let Some(uid) = self.cron_timers.take(now)
+        {
             if let Some(entry) = self.cron_jobs.get_mut(&uid) {
                 entry.timer = None;
             }
             self.mark_cron(uid);
         }
-        for uid in std::mem::take(&mut self.dirty_cron) {
+        let these = self.dirty_cron.len().min(PER_TURN);
+        let these: Vec<Uid> = self.dirty_cron.drain(..these).collect();
+        for uid in these {
             self.look_at_cron_job(turn, uid, now);
         }
     }

@@ -40,7 +40,7 @@ impl Writer {
                 self.note(compacted);
                 true
             }
-            None if is_over => self.evict(),
+            None if is_over => self.make_room(),
             None => false,
         };
         if more {
@@ -81,10 +81,10 @@ impl Writer {
     /// The segment that should be compacted.
     fn candidate(&self) -> Option<u32> {
         let index = lock(&self.spool.index);
+        let is_sealed = |number: u32| self.active.is_none_or(|(active, _)| active != number);
         let sealed = || {
-            let active = self.active.map(|(active, _)| active);
             let segments = index.segments.iter();
-            segments.filter(move |(number, _)| Some(**number) != active)
+            segments.filter(|(number, _)| is_sealed(**number) && !self.unreadable.contains(number))
         };
         let size: u64 = sealed().map(|(_, usage)| usage.size).sum();
         let live: u64 = sealed().map(|(_, usage)| usage.live).sum();
@@ -105,7 +105,15 @@ impl Writer {
     /// Copies what is live in a segment to the one that is being written, and
     /// removes it.
     fn compact(&mut self, segment: u32) -> io::Result<()> {
-        let bytes = self.spool.disk.read(segment, 0, u32::MAX as usize)?;
+        let bytes = match self.spool.disk.read(segment, 0, u32::MAX as usize) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // It may be read in part; and to write is possible all the same.
+                tracing::warn!(segment, %error, "failed to read a segment of logs; it is left as it is");
+                self.unreadable.insert(segment);
+                return Ok(());
+            }
+        };
         let mut moved: Vec<(RunId, Piece)> = Vec::new();
         let mut batch: Vec<(RunId, Piece, &[u8])> = Vec::new();
         let mut batched = 0;
@@ -155,6 +163,21 @@ impl Writer {
             pos += u64::from(piece.len);
         }
         Ok(())
+    }
+
+    /// Drops logs of pods that ended, if there may be any; whether there were.
+    fn make_room(&mut self) -> bool {
+        let live = lock(&self.spool.index).live();
+        if live < self.evict_from {
+            return false;
+        }
+        let evicted = self.evict();
+        // To look, everything is read: not again for every write of pods that run.
+        self.evict_from = match evicted {
+            true => 0,
+            false => live.saturating_add(self.spool.disk_bytes_max / 10),
+        };
+        evicted
     }
 
     /// Drops logs of pods that ended until there is no more than there may be;

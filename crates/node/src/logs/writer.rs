@@ -51,6 +51,8 @@ impl LogWriter {
             unsynced: BTreeSet::new(),
             sync_at: None,
             retry_at: None,
+            unreadable: BTreeSet::new(),
+            evict_from: 0,
         };
         let thread = std::thread::Builder::new()
             .name("wasmjob-logs".to_owned())
@@ -98,6 +100,10 @@ pub(super) struct Writer {
     sync_at: Option<Instant>,
     /// Writing has failed, and is tried again then.
     retry_at: Option<Instant>,
+    /// Segments that cannot be compacted.
+    pub(super) unreadable: BTreeSet<u32>,
+    /// Live bytes from which on it is worth looking for logs that can go.
+    pub(super) evict_from: u64,
 }
 
 impl Writer {

@@ -24,6 +24,9 @@ struct Mood {
     full: AtomicBool,
     stuck: Mutex<bool>,
     freed: Condvar,
+    /// Segments that cannot be read fail once they are asked for as a whole.
+    unreadable: AtomicBool,
+    reads: AtomicUsize,
     writes: AtomicUsize,
     syncs: AtomicUsize,
 }
@@ -42,6 +45,10 @@ impl Disk for MoodyDisk {
         self.0.list()
     }
     fn read(&self, segment: u32, pos: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.1.reads.fetch_add(1, Ordering::Relaxed);
+        if len > 1 << 30 && self.1.unreadable.load(Ordering::Relaxed) {
+            return Err(io::Error::other("a bad sector"));
+        }
         self.0.read(segment, pos, len)
     }
     fn write(&self, segment: u32, pos: u64, bytes: &[u8]) -> io::Result<()> {
@@ -75,9 +82,13 @@ impl Disk for MoodyDisk {
 }
 
 fn host(dir: &Path) -> (Host, Arc<Mood>) {
+    host_with(dir, LARGE)
+}
+
+fn host_with(dir: &Path, limits: LogLimits) -> (Host, Arc<Mood>) {
     let mood = Arc::new(Mood::default());
     let disk = Box::new(MoodyDisk(Directory::open(dir).unwrap(), Arc::clone(&mood)));
-    let host = Host::on(dir, disk, LARGE, 1 << 20, Pods::default());
+    let host = Host::on(dir, disk, limits, 1 << 20, Pods::default());
     (host, mood)
 }
 
@@ -226,6 +237,52 @@ fn nothing_wakes_up_while_nothing_is_written() {
     assert_eq!(mood.syncs.load(Ordering::Relaxed), 0);
     drop(host);
     assert_eq!(mood.syncs.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (host, mood) = host(dir.path());
+    let pods: Vec<_> = (0..40).map(|n| host.pod(n, &pattern(0, 100_000))).collect();
+    host.settle();
+    mood.unreadable.store(true, Ordering::Relaxed);
+    // All but one in each segment are gone, so that they are to be compacted.
+    for pod in pods.iter().enumerate().filter(|(n, _)| n % 8 != 0) {
+        host.forget(*pod.1);
+    }
+    std::thread::sleep(Duration::from_millis(400));
+    let reads = mood.reads.load(Ordering::Relaxed);
+    let next = host.pod(100, b"goes on");
+    host.settle();
+    std::thread::sleep(Duration::from_millis(400));
+    // Each was tried once.
+    assert_eq!(mood.reads.load(Ordering::Relaxed), reads);
+    let spool = &host.logs.on_disk.as_ref().unwrap().spool;
+    assert!(!spool.broken.load(Ordering::Relaxed));
+    assert_eq!(host.output(next), b"goes on");
+    assert_eq!(host.output(pods[0]), pattern(0, 100_000));
+}
+
+#[test]
+fn pods_that_run_may_go_over_the_limit_without_a_search_for_each_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = LogLimits {
+        disk_bytes_max: 2 << 20,
+        ..LARGE
+    };
+    let (host, mood) = host_with(dir.path(), limits);
+    let log = host.begin(1, 0);
+    let room = || host.logs.on_disk.as_ref().unwrap().spool.room.used();
+    for n in 0..100 {
+        log.append(Stream::Stdout, &pattern(n * 40_000, 40_000));
+        let spool = &host.logs.on_disk.as_ref().unwrap().spool;
+        spool.queue.hurry(now());
+        wait_until("it is written", || room() == 0);
+    }
+    // Ten looks between 2 and 4 MiB, at up to five segments each.
+    let reads = mood.reads.load(Ordering::Relaxed);
+    assert!((1..60).contains(&reads), "{reads} reads");
+    assert_eq!(check(&log, 4_000_000), 0);
 }
 
 /// A file system of a megabyte, until it is dropped.

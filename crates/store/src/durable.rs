@@ -48,8 +48,10 @@ pub(crate) const META: TableDefinition<'static, &'static str, u64> = TableDefini
 /// Batches of commits, by their last revision.
 pub(crate) const JOURNAL: TableDefinition<'static, u64, &'static [u8]> =
     TableDefinition::new("journal");
-/// Objects, by kind and UID; the value is a revision and a row.
-pub(crate) const OBJECTS: TableDefinition<'static, &'static [u8], &'static [u8]> =
+/// Rows of objects, by numbers in the order in which they were first folded: what
+/// is new goes to one end of the tree, where a key by UID would touch a page each.
+/// The value is a revision, the key that the journal knows, and the row.
+pub(crate) const OBJECTS: TableDefinition<'static, u64, &'static [u8]> =
     TableDefinition::new("objects");
 
 /// Why a store cannot be opened.

@@ -81,6 +81,12 @@ pub trait Disk: Send + Sync + 'static {
     /// When that cannot be known.
     fn publish(&self) -> Result<(), OpenError>;
 
+    /// The bytes that the journal may have before it is folded. All of it is in
+    /// memory as well, and read again at opening.
+    fn journal_bytes_max(&self) -> usize {
+        8 << 20
+    }
+
     /// Notes that `revision` was acknowledged. It need not be durable, and it is
     /// no error if it cannot be noted: the mark only tells of damage.
     fn mark(&self, revision: u64);

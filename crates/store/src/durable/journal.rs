@@ -232,7 +232,7 @@ impl Writer {
             Err(error) => return self.fail(error.to_string()),
         };
         let changes = rows.iter().map(|(_, changes)| changes.len()).sum();
-        let fold = self.unfolded.plan(changes);
+        let fold = self.unfolded.plan(changes, self.disk.journal_bytes_max());
         let [mut wait, wait_max] = RETRY_AFTER;
         loop {
             match self.write(last, &bytes, &fold) {
@@ -256,7 +256,7 @@ impl Writer {
         }
         self.durable = last;
         self.disk.mark(last);
-        self.unfolded.folded(&fold);
+        self.unfolded.folded(fold);
         for (revision, changes) in rows {
             for change in changes {
                 self.unfolded.add(revision, change);
@@ -379,21 +379,22 @@ impl Writer {
         {
             let mut journal = transaction.open_table(JOURNAL)?;
             journal.insert(last, bytes)?;
-            for key in self.unfolded.dropping(fold) {
-                journal.remove(key)?;
+            for last in &fold.journal {
+                journal.remove(last)?;
             }
             let mut objects = transaction.open_table(OBJECTS)?;
             let mut row = Vec::new();
-            for (key, revision, value) in self.unfolded.folding(fold) {
+            for (place, key, value) in &fold.rows {
                 match value {
-                    Some(value) => {
+                    Some((revision, value)) => {
                         row.clear();
                         row.extend_from_slice(&revision.to_le_bytes());
+                        row.extend_from_slice(key);
                         row.extend_from_slice(value);
-                        objects.insert(key.as_slice(), row.as_slice())?;
+                        objects.insert(place, row.as_slice())?;
                     }
                     None => {
-                        objects.remove(key.as_slice())?;
+                        objects.remove(place)?;
                     }
                 }
             }

@@ -163,15 +163,16 @@ fn tables(database: &Database) -> Result<Read, OpenError> {
     let transaction = database.begin_read().map_err(storage_error)?;
     let objects = transaction.open_table(OBJECTS).map_err(storage_error)?;
     for row in objects.iter().map_err(storage_error)? {
-        let (key, value) = row.map_err(storage_error)?;
-        let key = RowKey::try_from(key.value())
-            .map_err(|_| OpenError::Damaged("a key has a wrong length".to_owned()))?;
-        let Some((revision, bytes)) = value.value().split_first_chunk() else {
-            return Err(OpenError::Damaged("a row is too short".to_owned()));
-        };
+        let (place, value) = row.map_err(storage_error)?;
+        let short = || OpenError::Damaged("a row is too short".to_owned());
+        let (revision, rest) = value.value().split_first_chunk().ok_or_else(short)?;
+        let (key, bytes) = rest.split_first_chunk::<17>().ok_or_else(short)?;
         let revision = u64::from_le_bytes(*revision);
         read.revision = read.revision.max(revision);
-        read.rows.insert(key, (revision, bytes.to_vec()));
+        read.unfolded.know_place(place.value(), *key);
+        if read.rows.insert(*key, (revision, bytes.to_vec())).is_some() {
+            return Err(OpenError::Damaged("a row is there twice".to_owned()));
+        }
     }
     let journal = transaction.open_table(JOURNAL).map_err(storage_error)?;
     for row in journal.iter().map_err(storage_error)? {

@@ -180,10 +180,8 @@ impl Rows {
     }
 }
 
-/// The journal's rows may take so many bytes before they are folded.
-const JOURNAL_BYTES_MAX: usize = 4 << 20;
 /// Objects that one batch folds at least, when there is something to fold.
-const FOLD_MIN: usize = 256;
+const FOLD_MIN: usize = 32;
 
 /// What the journal has and the table of objects has not.
 #[derive(Default)]
@@ -195,18 +193,33 @@ pub(super) struct Unfolded {
     /// The journal's rows: last revision and size.
     journal: VecDeque<(u64, usize)>,
     journal_bytes: usize,
+    /// Where the table has which row.
+    places: HashMap<RowKey, u64>,
+    next_place: u64,
 }
+
+/// A row's place, its key, and its new revision and value, or none if it goes.
+pub(super) type FoldedRow = (u64, RowKey, Option<(u64, Arc<[u8]>)>);
 
 /// What one batch folds.
 #[derive(Default)]
 pub(super) struct Fold {
-    /// How many of the order are folded.
-    rows: usize,
-    /// How many rows of the journal go.
-    journal: usize,
+    /// Rows of the table that are put or go.
+    pub(super) rows: Vec<FoldedRow>,
+    /// Rows of the journal that go.
+    pub(super) journal: Vec<u64>,
+    /// How many of the order are done with.
+    order: usize,
+    next_place: u64,
 }
 
 impl Unfolded {
+    /// The table has a row.
+    pub(super) fn know_place(&mut self, place: u64, key: RowKey) {
+        self.places.insert(key, place);
+        self.next_place = self.next_place.max(place + 1);
+    }
+
     /// A row was changed by the commit `revision`.
     pub(super) fn add(&mut self, revision: u64, change: RowChange) {
         let new = (revision, change.value);
@@ -221,52 +234,58 @@ impl Unfolded {
         self.journal_bytes += bytes;
     }
 
-    /// What a batch of `changes` changes should fold.
-    pub(super) fn plan(&self, changes: usize) -> Fold {
-        if self.journal_bytes <= JOURNAL_BYTES_MAX {
-            return Fold::default();
+    /// What a batch of `changes` changes should fold, if the journal may have
+    /// `journal_bytes_max` bytes.
+    pub(super) fn plan(&self, changes: usize, journal_bytes_max: usize) -> Fold {
+        let mut fold = Fold {
+            next_place: self.next_place,
+            ..Fold::default()
+        };
+        if self.journal_bytes <= journal_bytes_max {
+            return fold;
         }
-        let rows = FOLD_MIN
+        fold.order = FOLD_MIN
             .max(changes.saturating_mul(4))
             .min(self.order.len());
-        let first_left = self.order.get(rows).map_or(u64::MAX, |(at, _)| *at);
+        for (_, key) in self.order.iter().take(fold.order) {
+            let place = self.places.get(key).copied();
+            match (place, self.rows.get(key)) {
+                (place, Some((revision, Some(value)))) => {
+                    let place = place.unwrap_or_else(|| {
+                        fold.next_place += 1;
+                        fold.next_place - 1
+                    });
+                    let value = Some((*revision, Arc::clone(value)));
+                    fold.rows.push((place, *key, value));
+                }
+                (Some(place), _) => fold.rows.push((place, *key, None)),
+                // It came and went without ever being folded.
+                (None, _) => {}
+            }
+        }
+        let first_left = self.order.get(fold.order).map_or(u64::MAX, |(at, _)| *at);
         // The last row stays always: its key is the store's revision.
-        let journal = self
-            .journal
-            .iter()
-            .take(self.journal.len().saturating_sub(1))
-            .take_while(|(last, _)| *last < first_left)
-            .count();
-        Fold { rows, journal }
-    }
-
-    /// The rows to be folded: key, revision, value.
-    pub(super) fn folding(
-        &self,
-        fold: &Fold,
-    ) -> impl Iterator<Item = (&RowKey, u64, Option<&Arc<[u8]>>)> {
-        let keys = self.order.iter().take(fold.rows);
-        keys.filter_map(|(_, key)| {
-            let (revision, value) = self.rows.get(key)?;
-            Some((key, *revision, value.as_ref()))
-        })
-    }
-
-    /// The keys of the journal's rows that go.
-    pub(super) fn dropping(&self, fold: &Fold) -> impl Iterator<Item = u64> {
-        self.journal
-            .iter()
-            .take(fold.journal)
-            .map(|(last, _)| *last)
+        let droppable = self.journal.len().saturating_sub(1);
+        let dropped = self.journal.iter().take(droppable);
+        let dropped = dropped.take_while(|(last, _)| *last < first_left);
+        fold.journal = dropped.map(|(last, _)| *last).collect();
+        fold
     }
 
     /// The fold is durable.
-    pub(super) fn folded(&mut self, fold: &Fold) {
-        for (_, key) in self.order.drain(..fold.rows) {
+    pub(super) fn folded(&mut self, fold: Fold) {
+        for (_, key) in self.order.drain(..fold.order) {
             self.rows.remove(&key);
         }
-        for (_, bytes) in self.journal.drain(..fold.journal) {
+        for (_, bytes) in self.journal.drain(..fold.journal.len()) {
             self.journal_bytes -= bytes;
         }
+        for (place, key, value) in fold.rows {
+            match value {
+                Some(_) => self.places.insert(key, place),
+                None => self.places.remove(&key),
+            };
+        }
+        self.next_place = fold.next_place;
     }
 }

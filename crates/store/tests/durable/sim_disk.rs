@@ -230,6 +230,11 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    /// So little that most batches fold something, and some nothing.
+    fn journal_bytes_max(&self) -> usize {
+        8_000
+    }
+
     fn mark(&self, revision: u64) {
         self.lock().mark = Some(revision);
     }

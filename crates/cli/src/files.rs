@@ -83,9 +83,19 @@ pub(crate) fn is_manifest(path: &Path) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
-/// The bytes of a file.
+/// The bytes of a regular file. Anything else (a FIFO would wait for its writer)
+/// is refused without waiting.
 pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
-    bytes(std::fs::File::open(path)?)
+    use std::os::unix::fs::OpenOptionsExt;
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    bytes(file)
 }
 
 fn bytes(from: impl Read) -> std::io::Result<Vec<u8>> {

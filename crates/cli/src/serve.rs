@@ -40,6 +40,8 @@ pub(crate) fn serve(args: &ServeArgs, diagnose: impl FnOnce(LogFormat)) -> anyho
     let zone = args.zone.clone().or_else(|| own.zone.clone());
     let zone = zone.unwrap_or_else(Zone::utc);
     let manifests = args.manifests.clone().or_else(|| own.manifests.clone());
+    // Objects keep it as what their images are relative to.
+    let manifests = manifests.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     if let Some(dir) = manifests.as_deref().filter(|dir| !dir.is_dir()) {
         let text = format!("--manifests {}: not a directory", dir.display());
         return Ok(usage(&anyhow!(text)));
@@ -155,10 +157,14 @@ impl Daemon {
     fn look_at_health(&mut self) -> Option<Exit> {
         self.health = self.host.health();
         match &self.health {
-            Health::Writable if self.host.is_gone() => {
+            Health::Failed(_) => {}
+            _ if self.host.is_gone() => {
                 tracing::error!("the host stopped unexpectedly");
-                Some(Exit::Host)
+                return Some(Exit::Host);
             }
+            _ => {}
+        }
+        match &self.health {
             Health::Writable => {
                 notify(&[NotifyState::Status("serving")]);
                 None
@@ -186,7 +192,7 @@ impl Daemon {
         );
         tokio::select! {
             biased;
-            _ = self.signals.next() => tracing::warn!("stopping at once"),
+            () = self.signals.next_to_end() => tracing::warn!("stopping at once"),
             () = self.host.drain() => {}
             () = tokio::time::sleep(drain) => {
                 tracing::warn!("running pods are ended; they will have failed at the next start");

@@ -31,6 +31,11 @@ impl Signals {
         }
     }
 
+    /// Waits for the next one that asks for the end.
+    pub(crate) async fn next_to_end(&mut self) {
+        while self.next().await == SIGHUP {}
+    }
+
     /// Waits for the next one; its number.
     pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {

@@ -278,6 +278,147 @@ fn a_job_of_a_file_runs_once_also_when_it_is_gone() {
 }
 
 #[test]
+fn a_file_that_is_renamed_or_emptied_changes_nothing() {
+    let place = Place::new();
+    place.job("b", "quick", "");
+    place.cron_job("often", "quick", "schedule: '@every 1s',");
+    let mut served = place.serve();
+    served.wait_for("Job is Complete namespace=default name=b");
+    let rename = |from: &str, to: &str| {
+        let dir = place.manifests();
+        std::fs::rename(dir.join(from), dir.join(to)).unwrap();
+    };
+    rename("b.yaml", "z.yaml");
+    served.wait_for("b.yaml to=z.yaml");
+    rename("z.yaml", "a.yaml");
+    served.wait_for("z.yaml to=a.yaml");
+    served.kill();
+    rename("a.yaml", "y.yaml");
+    let mut served = place.serve();
+    served.wait_for("a.yaml to=y.yaml");
+    served.wait_for("ready");
+    // As a copy to a full disk leaves it.
+    std::fs::write(place.manifests().join("often.yaml"), "").unwrap();
+    served.wait_for("often.yaml: it holds no objects any more");
+    let before = served.said().matches("name=often-").count();
+    served.wait_for_times("name=often-", before + 1);
+    // An object that moves from one file to another stays, too.
+    let cron = |name: &str| {
+        format!(
+            "---\n{{apiVersion: batch/v1, kind: CronJob, metadata: {{name: {name}}}, spec: {{schedule: '0 0 1 1 *', jobTemplate: \
+         {{spec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: c, image: ./quick.wasm}}]}}}}}}}}}}}}\n"
+        )
+    };
+    place.put("one.yaml", (cron("x") + &cron("moves")).as_bytes());
+    served.wait_for("one.yaml\" created=2");
+    place.put("two.yaml", cron("moves").as_bytes());
+    served.wait_for("is defined in `one.yaml` already");
+    place.put("one.yaml", cron("x").as_bytes());
+    served.wait_for("two.yaml\" created=1");
+    served.signal(Signal::TERM);
+    assert_eq!(served.end(Duration::from_secs(10)), Some(0));
+    let objects = place.objects();
+    assert_eq!(
+        objects.jobs.iter().filter(|job| &*job.name == "b").count(),
+        1
+    );
+    let runs = objects
+        .events
+        .iter()
+        .filter(|event| *event == "b SuccessfulCreate");
+    assert_eq!(runs.count(), 1, "it ran again");
+    let names: BTreeSet<_> = objects
+        .cron_jobs
+        .iter()
+        .map(|row| row.name.to_string())
+        .collect();
+    assert_eq!(names, ["moves", "often", "x"].map(str::to_owned).into());
+}
+
+#[test]
+fn what_is_no_regular_file_or_no_directory_holds_nothing_up() {
+    let place = Place::new();
+    let fifo = place.manifests().join("a.yaml");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    std::fs::create_dir(place.manifests().join("dir.yaml")).unwrap();
+    place.job("b", "quick", "");
+    let mut served = place.serve();
+    served.wait_for("a.yaml: not a regular file");
+    served.wait_for("Job is Complete namespace=default name=b");
+    served.wait_for("ready");
+    // The directory goes and comes back, with a file more.
+    let away = place.dir.path().join("away");
+    std::fs::rename(place.manifests(), &away).unwrap();
+    served.wait_for("what it stood for stays");
+    std::fs::rename(&away, place.manifests()).unwrap();
+    place.job("c", "quick", "");
+    served.wait_for("Job is Complete namespace=default name=c");
+    served.kill();
+    // An empty one is taken for a mount that is missing.
+    std::fs::rename(place.manifests(), &away).unwrap();
+    std::fs::create_dir(place.manifests()).unwrap();
+    let mut served = place.serve();
+    served.wait_for("SIGHUP says that it is meant so");
+    served.wait_for("ready");
+    served.signal(Signal::HUP);
+    served.wait_for_times("the file is gone, and so are its objects", 2);
+}
+
+fn end_with_a_queue(is_killed: bool) {
+    let place = Place::new();
+    // More pods than backoffLimit at once, of which memory admits one.
+    place.put(
+        "queue.yaml",
+        b"{apiVersion: batch/v1, kind: Job, metadata: {name: queue}, spec: {completions: 12, parallelism: 12, backoffLimit: 2, \
+          template: {spec: {restartPolicy: Never, containers: [{name: c, image: ./endless.wasm, \
+          resources: {limits: {memory: 40Mi}}}]}}}}",
+    );
+    let args = ["--memory", "64Mi", "--drain-timeout", "1s"];
+    let mut served = Served::start(&place.data(), &place.manifests(), &args);
+    served.wait_for("ready");
+    served.wait_for("0/1 nodes are available: 1 Insufficient memory");
+    std::thread::sleep(Duration::from_millis(100));
+    let live = |objects: &Objects| {
+        let pods = objects.pods.iter();
+        pods.filter(|pod| !pod.status.phase.is_terminal()).count()
+    };
+    if is_killed {
+        served.kill();
+        // The queue is in the store, and none of it has failed.
+        assert_eq!(live(&place.objects()), 12);
+    } else {
+        let begun = Instant::now();
+        served.signal(Signal::TERM);
+        assert_eq!(served.end(Duration::from_secs(10)), Some(0));
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?}");
+        assert_eq!(live(&place.objects()), 1);
+    }
+    let mut served = Served::start(&place.data(), &place.manifests(), &args);
+    served.wait_for("ready");
+    std::thread::sleep(Duration::from_millis(300));
+    served.kill();
+    let job = Arc::clone(&place.objects().jobs[0]);
+    // Of all that queued none is counted.
+    assert!(
+        job.finished().is_none() && job.status.failed == 1,
+        "{:?}",
+        job.status
+    );
+}
+
+#[test]
+fn draining_begins_nothing_and_a_restart_counts_no_pod_that_queued() {
+    end_with_a_queue(false);
+}
+
+#[test]
+fn a_kill_counts_no_pod_that_queued() {
+    end_with_a_queue(true);
+}
+
+#[test]
 fn killed_again_and_again_it_runs_no_slot_twice_and_forgets_none() {
     let place = Place::new();
     place.cron_job(
@@ -491,6 +632,22 @@ fn a_full_disk_stops_nothing_for_good() {
         &format!("completions: 50, parallelism: 50, backoffLimit: {},", 6),
     );
     served.wait_for("nothing can be written; it will be tried again");
+    // A file that comes now has to wait; nobody turns meanwhile.
+    place.job("waits", "quick", "");
+    let spent = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", served.child.id())).unwrap();
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse().unwrap())
+            .collect();
+        fields.iter().sum::<u64>()
+    };
+    let before = spent();
     let stalled = served.said().matches("Job is Complete").count();
     std::thread::sleep(Duration::from_millis(1500));
     let later = served.said().matches("Job is Complete").count();
@@ -499,8 +656,12 @@ fn a_full_disk_stops_nothing_for_good() {
         "it went on without a disk:\n{}",
         served.said()
     );
+    // In ticks of 10 ms; the reopening of the store is most of it.
+    let spent = spent() - before;
+    assert!(spent < 75, "{spent} of 150 ticks");
     std::fs::remove_file(&filler).unwrap();
     served.wait_for("the store can be written again");
+    served.wait_for("Job is Complete namespace=default name=waits");
     served.wait_for("name=big");
     served.wait_for_times("name=tick-", 3);
     served.signal(Signal::TERM);

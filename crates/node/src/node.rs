@@ -247,6 +247,21 @@ impl Node {
         self.end_pod(uid, Ending::Deleted, grace);
     }
 
+    /// Gives back every pod that was not admitted, as if it had never been taken on.
+    pub fn take_queued(&mut self) -> Vec<Uid> {
+        let queued = self
+            .pods
+            .iter()
+            .filter(|(_, run)| run.stage == Stage::Queued);
+        let queued: Vec<Uid> = queued.map(|(uid, _)| *uid).collect();
+        for uid in &queued {
+            if let Some(mut run) = self.pods.remove(uid) {
+                self.release(&mut run);
+            }
+        }
+        queued
+    }
+
     /// Looks at what happened since it was last called.
     pub fn handle(&mut self) {
         for news in self.inbox.take() {

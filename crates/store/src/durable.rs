@@ -78,7 +78,9 @@ pub enum OpenError {
         known: u64,
     },
     /// What is there is not what was written. Nothing was changed.
-    #[error("the store is damaged: {0}; restore it from a copy, or move it away to begin anew")]
+    #[error(
+        "the store is damaged: {0}; restore the whole data directory from a copy, or move it away to begin anew"
+    )]
     Damaged(String),
     /// The system refused.
     #[error("failed to {step}")]

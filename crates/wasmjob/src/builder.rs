@@ -3,8 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use wasmjob_api::schedule::Zone;
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
 use wasmjob_node::{
@@ -12,11 +14,11 @@ use wasmjob_node::{
     Urgency,
 };
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
-use wasmjob_store::{Directory, Key, Kind, Store};
+use wasmjob_store::{Directory, Health, Key, Kind, Store};
 
 use crate::clock::SteadyClock;
 use crate::core::{Core, Mailbox};
-use crate::host::{Threads, block_on};
+use crate::host::Threads;
 use crate::random::Random;
 use crate::{BuildError, Host};
 
@@ -224,11 +226,13 @@ impl HostBuilder {
     /// When the system refuses threads, address space or the scratch directory,
     /// or the store or the logs in the data directory cannot be opened.
     pub fn build(self) -> Result<Host, BuildError> {
-        let random = Random::new(self.seed);
         let store = match &self.data_dir {
             Some(dir) => Store::open(Directory::lock(dir)?)?,
             None => Store::new(),
         };
+        // Not the UIDs of the process before.
+        let drawn = store.revision().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let random = Random::new(self.seed.map(|seed| seed.wrapping_add(drawn)));
         // Only now is the data directory ours.
         let own = self.data_dir.as_deref().map(Scratch::of_data_dir);
         let scratch = Scratch::make(self.scratch.or(own.transpose()?))?;
@@ -286,8 +290,7 @@ impl HostBuilder {
             .name("wasmjob-host".to_owned())
             .spawn(move || core.run(ready))
             .map_err(BuildError::Thread)?;
-        // Dropped only with the thread, whose end everything else tells as well.
-        let _ = block_on(answer);
+        wait_until_visible(answer, &store);
         Ok(Host::new(
             Threads {
                 mailbox,
@@ -315,6 +318,17 @@ fn log_dir(data_dir: &Path, store: &Store) -> LogDir {
             };
             store.get(key)?.object.as_pod().cloned()
         }),
+    }
+}
+
+/// Waits until what a restart came to can be seen; not while nothing can be
+/// stored, because that may take for ever.
+fn wait_until_visible(mut answer: oneshot::Receiver<()>, store: &Store) {
+    while let Err(TryRecvError::Empty) = answer.try_recv() {
+        if store.health() != Health::Writable {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 

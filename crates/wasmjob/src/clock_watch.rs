@@ -68,8 +68,8 @@ fn arm(timer: &OwnedFd) -> io::Result<()> {
             tv_nsec: 0,
         },
         it_value: Timespec {
-            // Some thousand years; the kernel takes no more than fits nanoseconds.
-            tv_sec: i64::MAX / 2_000_000_000,
+            // The year 2262: the kernel takes no more than fits nanoseconds.
+            tv_sec: i64::MAX / 1_000_000_000,
             tv_nsec: 0,
         },
     };

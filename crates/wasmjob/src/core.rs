@@ -45,7 +45,7 @@ use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
 pub(crate) use manifests::ManifestFile;
-use turn::{Effects, Turn};
+use turn::{Effects, Finished, Turn};
 
 use crate::clock::SteadyClock;
 use crate::clock_watch::ClockWatch;
@@ -88,6 +88,8 @@ pub(crate) struct Core {
     finished_pods: FinishedPods,
     /// Nothing is begun any more; who asked for that is told when nothing runs.
     draining: Option<oneshot::Sender<()>>,
+    /// Pods that were to be started while it drains.
+    never_started: Vec<Uid>,
 }
 
 /// How long the change of a pod that goes on may wait to be committed. Most pods
@@ -134,6 +136,7 @@ impl Core {
             clock_watch: None,
             finished_pods: FinishedPods::new(finished_pods_max),
             draining: None,
+            never_started: Vec::new(),
         }
     }
 
@@ -151,11 +154,9 @@ impl Core {
                 break;
             }
             // Starting and stopping pods may have ended some at once.
-            let more = self.node.has_ended() || !self.dirty.is_empty();
-            // What is left while it drains is left for the next start.
-            let more = more && self.draining.is_none()
-                || self.node.has_ended()
-                || self.draining.is_none() && !self.dirty_cron.is_empty();
+            let more = self.node.has_ended()
+                || self.draining.is_none() && !self.dirty.is_empty()
+                || self.begins() && !self.dirty_cron.is_empty();
             if more || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;
             }
@@ -176,7 +177,7 @@ impl Core {
             self.node.next_timeout(),
             self.timers.next(),
             self.changes_due,
-            self.cron_timeout().filter(|_| self.draining.is_none()),
+            self.cron_timeout().filter(|_| self.begins()),
         ]
         .into_iter()
         .flatten()
@@ -227,8 +228,17 @@ impl Core {
                 }
                 Command::Drain(reply) => {
                     self.draining = Some(reply);
+                    self.drop_queued(&mut turn);
                 }
-                Command::Stop => return false,
+                Command::Stop => {
+                    self.drop_queued(&mut turn);
+                    self.act(turn);
+                    return false;
+                }
+                Command::RenameManifest(from, to, reply) => {
+                    let renamed = self.rename_manifest(&mut turn, &from, to);
+                    turn.effects.answer_or_refuse(reply, Ok(renamed));
+                }
             }
         }
         self.node.handle();
@@ -249,19 +259,15 @@ impl Core {
             self.mark(uid);
         }
         let wall = self.clock.wall();
-        for uid in std::mem::take(&mut self.dirty) {
-            self.look(&mut turn, uid, wall);
-        }
-        // After the Jobs: what they came to is counted. Not while nothing can be
-        // stored: a slot is then found late, and says so.
-        let drains = self.draining.is_some();
-        if !drains && self.store.health() == Health::Writable {
+        self.look_at_jobs(&mut turn, wall);
+        // After the Jobs: what they came to is counted. A slot that comes while
+        // nothing can be stored is found late, and says so.
+        if self.begins() {
             self.look_at_cron_jobs(&mut turn, wall);
         }
-        if !drains {
-            for uid in std::mem::take(&mut self.dirty) {
-                self.look(&mut turn, uid, wall);
-            }
+        self.look_at_jobs(&mut turn, wall);
+        for uid in std::mem::take(&mut self.never_started) {
+            self.drop_pod(&mut turn, uid);
         }
         self.collect_pods(&mut turn);
         self.act(turn);
@@ -270,6 +276,22 @@ impl Core {
             self.changes_due = Some(now + CHANGES_WAIT);
         }
         true
+    }
+
+    /// Whether new Jobs may begin: not while nothing can be stored, and not while
+    /// it drains.
+    fn begins(&self) -> bool {
+        self.draining.is_none() && self.store.health() == Health::Writable
+    }
+
+    fn look_at_jobs(&mut self, turn: &mut Turn, now: Timestamp) {
+        if self.draining.is_some() {
+            // What is left is left for the next start.
+            return;
+        }
+        for uid in std::mem::take(&mut self.dirty) {
+            self.look(turn, uid, now);
+        }
     }
 
     /// Commits a turn's changes and does what follows from them, now or when
@@ -302,12 +324,17 @@ impl Core {
                 // It may have been deleted while its row was on its way: then it
                 // ends before it is admitted.
                 let (uid, is_wanted) = (pod.uid, self.is_wanted(&pod));
+                if self.draining.is_some() && is_wanted {
+                    // It is made anew at the next start.
+                    self.never_started.push(uid);
+                    continue;
+                }
                 self.node.start(pod);
                 if !is_wanted {
                     self.node.stop(uid, Duration::ZERO);
                 }
             }
-            for job in effects.finished {
+            for Finished { job, pods, waiters } in effects.finished {
                 if let Some(end) = job.finished() {
                     tracing::info!(
                         namespace = %job.namespace,
@@ -319,7 +346,7 @@ impl Core {
                         end.condition_type.as_str()
                     );
                 }
-                self.tell_finished(job.uid);
+                self.tell_end(&job, pods, waiters);
             }
             for uid in effects.asked {
                 self.tell_finished(uid);
@@ -341,6 +368,7 @@ impl Core {
     fn drained(&mut self) {
         if self.node.live() == 0
             && self.waiting.is_empty()
+            && self.never_started.is_empty()
             && let Some(reply) = self.draining.take_if(|reply| !reply.is_closed())
         {
             // It stays drained: a closed reply begins nothing either.

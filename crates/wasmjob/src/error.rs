@@ -49,6 +49,9 @@ pub enum ApplyError {
     /// Nothing can be written at the moment.
     #[error("nothing can be stored at the moment: {0}; nothing was changed")]
     Unavailable(String),
+    /// There is one of that name that is being deleted.
+    #[error("{0} is being deleted; try again when it is gone")]
+    Terminating(String),
     /// The host is gone.
     #[error(transparent)]
     Gone(#[from] HostGone),

@@ -131,6 +131,18 @@ impl Host {
         answer.await.map_err(|_| HostGone)?
     }
 
+    /// Gives the record of a file another name; what it stands for is the same.
+    ///
+    /// # Errors
+    ///
+    /// When the host is gone.
+    pub async fn rename_file(&self, from: &str, to: &str) -> Result<ManifestChanges, ApplyError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::RenameManifest(from.into(), to.into(), reply);
+        self.threads.mailbox.send(command);
+        answer.await.map_err(|_| HostGone)?
+    }
+
     /// The files that stand for something, by name, with the digests of their
     /// bytes as they were taken over.
     #[must_use]
@@ -296,7 +308,8 @@ impl Host {
 }
 
 /// Waits for an answer of the host's thread, also on a thread of an async
-/// runtime: the answer never waits for anything but the host's current turn.
+/// runtime: the answer waits for the host's current turn and, where the store is
+/// on a disk, for that turn's commit to be durable.
 pub(crate) fn block_on<T>(
     mut answer: oneshot::Receiver<T>,
 ) -> Result<T, oneshot::error::RecvError> {

@@ -204,6 +204,29 @@ fn a_clock_that_is_set_moves_no_deadline_and_no_time_to_live() {
 }
 
 #[test]
+fn who_waits_for_a_job_without_a_time_to_live_learns_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = host(dir.path());
+    let mut told = 0;
+    for n in 0..20 {
+        let job = apply(
+            &host,
+            &format!("j{n}"),
+            "quick",
+            "ttlSecondsAfterFinished: 0,",
+        );
+        // Some ask too late, and learn that it is gone.
+        if let Ok(result) = job.wait_blocking() {
+            assert!(result.is_complete());
+            assert_eq!(result.pods.len(), 1);
+            told += 1;
+        }
+        wait_until("it goes", || job.get().is_none());
+    }
+    assert!(told > 0, "nobody was told");
+}
+
+#[test]
 fn one_directory_has_one_host() {
     let dir = tempfile::tempdir().unwrap();
     let _first = host(dir.path());

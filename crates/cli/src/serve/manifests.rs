@@ -1,16 +1,18 @@
 //! A directory of manifests, taken over file by file.
 //!
-//! A file is one commit. One that is not valid leaves what it stood for before;
-//! one that goes takes its objects along, also if it went while nobody looked.
+//! A file is one commit. One that is not valid, or holds nothing any more, leaves
+//! what it stood for before; one that goes takes its objects along, also if it
+//! went while nobody looked; one that was only renamed changes nothing.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
-use wasmjob::Host;
 use wasmjob::api::manifest::{self, Source};
+use wasmjob::{ApplyError, Health, Host};
 
 use super::watch::{Change, Watch};
 use crate::{files, host};
@@ -20,6 +22,8 @@ use crate::{files, host};
 const FRESH: Duration = Duration::from_millis(250);
 /// How often a directory that is gone is looked for.
 const LOOK_FOR_EVERY: Duration = Duration::from_secs(5);
+/// When a file is tried again whose object is still being deleted.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How a file came to be pending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +34,16 @@ enum Found {
     Seen,
 }
 
+/// What taking a file over came to.
+enum Taken {
+    /// It is as it should be.
+    Done,
+    /// It is wrong, for these reasons.
+    Refused(String),
+    /// It cannot be taken over now.
+    Later(ApplyError),
+}
+
 /// The directory.
 pub(super) struct Manifests {
     dir: PathBuf,
@@ -38,30 +52,44 @@ pub(super) struct Manifests {
     pending: BTreeMap<PathBuf, Found>,
     /// All of the directory is to be looked at.
     all: bool,
-    /// Files that are not valid, by the digest of what was said already.
+    /// The directory is not there.
+    is_gone: bool,
+    /// An operator has asked to look again: an empty directory is meant so.
+    is_confirmed: bool,
+    /// The digests of the files that were taken over, by name.
+    known: Option<BTreeMap<PathBuf, String>>,
+    /// Files that are not taken over, and what was said of them.
     refused: BTreeMap<PathBuf, String>,
 }
 
 impl Manifests {
+    /// `dir` should be absolute: objects keep it as what their images are
+    /// relative to.
     pub(super) fn new(dir: PathBuf) -> Self {
         Self {
             dir,
             watch: None,
             pending: BTreeMap::new(),
             all: true,
+            is_gone: false,
+            is_confirmed: false,
+            known: None,
             refused: BTreeMap::new(),
         }
     }
 
-    /// Whether everything that is known of was taken over.
+    /// Whether everything that can be looked at was taken over, or refused.
     pub(super) fn is_settled(&self) -> bool {
-        !self.all && self.pending.is_empty()
+        self.is_gone || !self.all && self.pending.is_empty()
     }
 
     /// Looks at every file again, and says again what is wrong.
     pub(super) fn read_all_again(&mut self) {
         self.refused.clear();
+        // The directory may be another one by now, by a link.
+        self.watch = None;
         self.all = true;
+        self.is_confirmed = true;
     }
 
     /// Takes over what is pending, or waits until something is. It may be dropped
@@ -70,32 +98,58 @@ impl Manifests {
         if self.watch.is_none() {
             // Before the look, so that no change falls in between.
             match Watch::start(&self.dir) {
-                Ok(watch) => self.watch = Some(watch),
-                Err(error) => {
-                    tracing::error!(
-                        dir = %self.dir.display(), %error,
-                        "the directory of manifests cannot be watched; what it stood for stays"
-                    );
-                    self.all = false;
-                    tokio::time::sleep(LOOK_FOR_EVERY).await;
+                Ok(watch) => {
+                    self.watch = Some(watch);
+                    self.is_gone = false;
                     self.all = true;
-                    return;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_gone, true) {
+                        tracing::error!(
+                            dir = %self.dir.display(), %error,
+                            "the directory of manifests cannot be watched; what it stood for stays"
+                        );
+                    }
+                    return tokio::time::sleep(LOOK_FOR_EVERY).await;
                 }
             }
         }
-        if self.all {
+        if std::mem::take(&mut self.all) {
             return self.look_at_all(host);
         }
-        let first = self.pending.first_key_value();
-        if let Some((name, found)) = first.map(|(name, found)| (name.clone(), *found)) {
-            if found == Found::Seen && self.is_fresh(&name) {
-                tokio::time::sleep(FRESH).await;
-                return;
-            }
-            self.take_over(host, &name).await;
-            self.pending.remove(&name);
-            return;
+        if self.pending.is_empty() {
+            return self.wait_for_changes().await;
         }
+        let Some(name) = self.next() else {
+            return tokio::time::sleep(FRESH).await;
+        };
+        match self.take_over(host, &name).await {
+            Taken::Done => {
+                self.pending.remove(&name);
+                if self.refused.remove(&name).is_some() {
+                    tracing::info!(file = %self.dir.join(&name).display(), "the file is as it should be");
+                }
+                // What stood in the way of another may be gone.
+                for refused in self.refused.keys() {
+                    self.pending.entry(refused.clone()).or_insert(Found::Told);
+                }
+            }
+            Taken::Refused(texts) => {
+                self.pending.remove(&name);
+                self.refuse(name, texts);
+            }
+            Taken::Later(error) => {
+                let path = self.dir.join(&name);
+                tracing::debug!(file = %path.display(), %error, "the file has to wait");
+                match host.health() {
+                    Health::Writable => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+                    health => host.health_changed(&health).await,
+                }
+            }
+        }
+    }
+
+    async fn wait_for_changes(&mut self) {
         let Some(watch) = &mut self.watch else { return };
         match watch.next().await {
             Ok(changes) => changes.into_iter().for_each(|change| self.note(change)),
@@ -116,29 +170,49 @@ impl Manifests {
             Change::Gone => {
                 tracing::warn!(dir = %self.dir.display(), "the directory of manifests is gone");
                 self.watch = None;
-                self.all = true;
             }
         }
     }
 
+    /// The next file to be looked at: those that went come first, because what
+    /// they stood for may be in another one now; one that may still be written
+    /// holds up no other.
+    fn next(&self) -> Option<PathBuf> {
+        let gone = self
+            .pending
+            .keys()
+            .find(|name| !self.dir.join(name).exists());
+        let whole =
+            |(name, found): &(&PathBuf, &Found)| **found == Found::Told || !self.is_fresh(name);
+        let whole = || self.pending.iter().find(whole).map(|(name, _)| name);
+        gone.or_else(whole).cloned()
+    }
+
     /// Finds the files that there are, and those that there were.
     fn look_at_all(&mut self, host: &Host) {
-        self.all = false;
-        match names(&self.dir) {
-            Ok(names) => {
-                let known = host.files();
-                let known = known.iter().map(|(file, _)| PathBuf::from(&**file));
-                for name in names.into_iter().chain(known) {
-                    self.pending.entry(name).or_insert(Found::Seen);
-                }
-            }
+        let is_confirmed = std::mem::take(&mut self.is_confirmed);
+        let names = match names(&self.dir) {
+            Ok(names) => names,
             Err(error) => {
                 tracing::error!(
                     dir = %self.dir.display(), %error,
                     "the directory of manifests cannot be read; what it stood for stays"
                 );
                 self.watch = None;
+                return;
             }
+        };
+        let known = known(&mut self.known, host);
+        if names.is_empty() && !known.is_empty() && !is_confirmed {
+            tracing::error!(
+                dir = %self.dir.display(), files = known.len(),
+                "the directory is empty: it is taken for one that is not mounted, and what its files stood for stays; SIGHUP says that it is meant so"
+            );
+            return;
+        }
+        let known: Vec<PathBuf> = known.keys().cloned().collect();
+        for name in names.into_iter().chain(known) {
+            self.pending.entry(name).or_insert(Found::Seen);
         }
     }
 
@@ -153,97 +227,157 @@ impl Manifests {
         modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age < FRESH))
     }
 
-    async fn take_over(&mut self, host: &Host, name: &Path) {
+    fn refuse(&mut self, name: PathBuf, texts: String) {
+        if self.refused.get(&name) == Some(&texts) {
+            return;
+        }
+        for text in texts.lines() {
+            tracing::error!("{text}");
+        }
+        tracing::error!(
+            file = %self.dir.join(&name).display(),
+            "the file is not taken over; what it stood for before stays"
+        );
+        self.refused.insert(name, texts);
+    }
+
+    async fn take_over(&mut self, host: &Host, name: &Path) -> Taken {
         let path = self.dir.join(name);
         let Some(file) = name.to_str() else {
-            tracing::error!(file = %path.display(), "its name is not UTF-8");
-            return;
+            return Taken::Refused(format!("{}: its name is not UTF-8", path.display()));
         };
         let bytes = match files::bytes_of(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.refused.remove(name);
-                match host.remove_file(file).await {
-                    Ok(changes) if changes.deleted > 0 => {
-                        tracing::info!(file = %path.display(), deleted = changes.deleted, "the file is gone, and so are its objects");
-                    }
-                    Ok(_) => {}
-                    Err(error) => tracing::error!(file = %path.display(), "{error}"),
-                }
-                return;
+                return self.let_go(host, name, file).await;
             }
-            Err(error) => {
-                tracing::error!(file = %path.display(), %error, "the file cannot be read; what it stood for stays");
-                return;
-            }
+            Err(error) => return Taken::Refused(format!("{}: {error}", path.display())),
         };
-        let digest = digest(&bytes);
-        let known = host.files();
-        let had = known.iter().find(|(known, _)| &**known == file);
-        if had.is_some_and(|(_, had)| **had == *digest) {
-            self.refused.remove(name);
-            return;
+        let digest = self.digest(&bytes);
+        let had = known(&mut self.known, host).get(name);
+        if had == Some(&digest) {
+            return Taken::Done;
         }
-        if self.refused.get(name) == Some(&digest) {
-            return;
+        let had_any = had.is_some();
+        let text = path.display().to_string();
+        let source = Source {
+            name: &text,
+            bytes: &bytes,
+        };
+        let manifest = match manifest::read(&source) {
+            Ok(manifest) => manifest,
+            Err(problems) => return Taken::Refused(problems.to_string()),
+        };
+        if manifest.objects.is_empty() && had_any {
+            return Taken::Refused(format!(
+                "{text}: it holds no objects any more; remove the file to remove what it stood for"
+            ));
         }
-        if let Err(texts) = self.apply(host, file, &path, &bytes, &digest).await {
-            for text in texts.lines() {
-                tracing::error!("{text}");
-            }
-            tracing::error!(file = %path.display(), "the file is not taken over; what it stood for before stays");
-            self.refused.insert(name.to_owned(), digest);
-        }
-    }
-
-    async fn apply(
-        &self,
-        host: &Host,
-        file: &str,
-        path: &Path,
-        bytes: &[u8],
-        digest: &str,
-    ) -> Result<(), String> {
-        let name = path.display().to_string();
-        let source = Source { name: &name, bytes };
-        let manifest = manifest::read(&source).map_err(|problems| problems.to_string())?;
         for warning in &manifest.warnings {
             tracing::warn!("{}:{}: {warning}", warning.file, warning.at);
         }
         for text in host::missing_images(host, &manifest) {
             tracing::warn!("{text}");
         }
-        let changes = host
-            .apply_file(file, digest, manifest)
-            .await
-            .map_err(|error| format!("{name}: {error}"))?;
-        tracing::info!(
-            file = name,
-            created = changes.created,
-            configured = changes.configured,
-            deleted = changes.deleted,
-            "took the file over"
-        );
-        Ok(())
+        match host.apply_file(file, &digest, manifest).await {
+            Ok(changes) => {
+                tracing::info!(
+                    file = text,
+                    created = changes.created,
+                    configured = changes.configured,
+                    deleted = changes.deleted,
+                    "took the file over"
+                );
+                known(&mut self.known, host).insert(name.to_owned(), digest);
+                Taken::Done
+            }
+            Err(error @ (ApplyError::Unavailable(_) | ApplyError::Terminating(_))) => {
+                Taken::Later(error)
+            }
+            Err(error @ ApplyError::Gone(_)) => Taken::Later(error),
+            Err(error) => Taken::Refused(format!("{text}: {error}")),
+        }
+    }
+
+    /// A file is not there: it has another name now, or is gone with its objects.
+    async fn let_go(&mut self, host: &Host, name: &Path, file: &str) -> Taken {
+        let known = known(&mut self.known, host);
+        let Some(digest) = known.get(name).cloned() else {
+            return Taken::Done;
+        };
+        let dir = &self.dir;
+        let others = self.pending.keys().filter(|other| *other != name);
+        let renamed = others
+            .filter(|other| !known.contains_key(*other))
+            .filter(|other| {
+                files::bytes_of(&dir.join(other))
+                    .is_ok_and(|bytes| self::digest(dir, &bytes) == digest)
+            })
+            .find_map(|other| Some((other.clone(), other.to_str()?.to_owned())));
+        let done = match &renamed {
+            Some((_, to)) => host.rename_file(file, to).await,
+            None => host.remove_file(file).await,
+        };
+        let changes = match done {
+            Ok(changes) => changes,
+            Err(error) => return Taken::Later(error),
+        };
+        known.remove(name);
+        let path = self.dir.join(name);
+        match renamed {
+            Some((other, _)) => {
+                tracing::info!(file = %path.display(), to = %other.display(), "the file has another name");
+                known.insert(other, digest);
+            }
+            None => {
+                tracing::info!(file = %path.display(), deleted = changes.deleted, "the file is gone, and so are its objects");
+            }
+        }
+        Taken::Done
+    }
+
+    fn digest(&self, bytes: &[u8]) -> String {
+        digest(&self.dir, bytes)
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+/// The digests of the files that were taken over. Only we take files over, so the
+/// host is asked once.
+fn known<'a>(
+    known: &'a mut Option<BTreeMap<PathBuf, String>>,
+    host: &Host,
+) -> &'a mut BTreeMap<PathBuf, String> {
+    known.get_or_insert_with(|| {
+        let files = host.files().into_iter();
+        files
+            .map(|(file, digest)| (PathBuf::from(&*file), digest.to_string()))
+            .collect()
+    })
+}
+
+/// Stands for the bytes of a file in a directory: what is relative in them means
+/// something else in another one.
+fn digest(dir: &Path, bytes: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(dir.as_os_str().as_bytes());
+    hash.update([0]);
+    hash.update(bytes);
+    let digest = hash.finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Manifests by their ending; what is hidden is somebody's own.
 fn is_manifest(name: &Path) -> bool {
-    let hidden = name.to_str().is_none_or(|name| name.starts_with('.'));
-    !hidden && files::is_manifest(name)
+    let is_hidden = name.as_os_str().as_bytes().starts_with(b".");
+    !is_hidden && files::is_manifest(name)
 }
 
 fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir)? {
-        let name = PathBuf::from(entry?.file_name());
-        if is_manifest(&name) {
+        let entry = entry?;
+        let name = PathBuf::from(entry.file_name());
+        if is_manifest(&name) && !entry.path().is_dir() {
             names.push(name);
         }
     }

@@ -50,6 +50,20 @@ impl Directory {
         })
     }
 
+    /// Makes the names of its files durable, and its own and those of the
+    /// directories above, some of which may be new.
+    fn sync(&self) -> io::Result<()> {
+        for dir in std::path::absolute(&self.path)?.ancestors() {
+            match sync_dir(dir) {
+                // One above that is not ours to read was there before.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied && dir != self.path => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -110,7 +124,12 @@ impl Disk for Directory {
     fn open(&self) -> Result<Option<Arc<dyn Medium>>, OpenError> {
         let path = self.path.join(DATABASE);
         match OpenOptions::new().read(true).write(true).open(&path) {
-            Ok(file) => Ok(Some(Arc::new(DiskFile(file)))),
+            Ok(file) => {
+                // The process that made it may have been killed before it could.
+                self.sync()
+                    .map_err(failed(format!("open the store `{}`", path.display())))?;
+                Ok(Some(Arc::new(DiskFile(file))))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(format!("open the store `{}`", path.display()))(
                 error,
@@ -128,16 +147,10 @@ impl Disk for Directory {
 
     fn publish(&self) -> Result<(), OpenError> {
         let (from, to) = (self.path.join(NEW_DATABASE), self.path.join(DATABASE));
-        let above = self
-            .path
-            .parent()
-            .filter(|above| !above.as_os_str().is_empty());
         File::open(&from)
             .and_then(|file| file.sync_all())
             .and_then(|()| std::fs::rename(&from, &to))
-            .and_then(|()| sync_dir(&self.path))
-            // The directory may be new as well.
-            .and_then(|()| above.map_or(Ok(()), sync_dir))
+            .and_then(|()| self.sync())
             .map_err(failed(format!("make the store `{}`", to.display())))
     }
 

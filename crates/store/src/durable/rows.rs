@@ -11,6 +11,13 @@ use super::record::{self, Row, RowError, RowKey};
 use crate::object::{Key, Kind, Object};
 use crate::state::Write;
 
+fn put(out: &mut Vec<RowChange>, row: Row, id: u128, bytes: Vec<u8>) {
+    out.push(RowChange {
+        key: row.key(id),
+        value: Some(bytes.into()),
+    });
+}
+
 /// A row's bytes, or none if the row goes.
 pub(super) type Value = Option<Arc<[u8]>>;
 
@@ -73,12 +80,6 @@ impl Rows {
         write: &Write,
         out: &mut Vec<RowChange>,
     ) -> Result<(), RowError> {
-        let mut put = |row: Row, id: u128, bytes: Vec<u8>| {
-            out.push(RowChange {
-                key: row.key(id),
-                value: Some(bytes.into()),
-            });
-        };
         match write {
             Write::Put(Object::Job(job)) => {
                 let id = job.uid.bits();
@@ -86,18 +87,23 @@ impl Rows {
                     Arc::ptr_eq(spec, &job.spec) && Arc::ptr_eq(metadata, &job.metadata)
                 });
                 if !is_known {
-                    put(Row::Job, id, record::job_to_bytes(job)?);
+                    put(out, Row::Job, id, record::job_to_bytes(job)?);
                     self.know_job(job);
                 }
-                put(Row::JobStatus, id, record::job_status_to_bytes(job)?);
+                put(out, Row::JobStatus, id, record::job_status_to_bytes(job)?);
             }
             Write::Put(Object::Pod(pod)) => {
-                let (number, is_new) = self.template(pod);
+                let (number, is_new) = self.template(pod, out);
                 if is_new {
                     let bytes = record::template_to_bytes(&pod.template)?;
-                    put(Row::Template, number.into(), bytes);
+                    put(out, Row::Template, number.into(), bytes);
                 }
-                put(Row::Pod, pod.uid.bits(), record::pod_to_bytes(pod, number)?);
+                put(
+                    out,
+                    Row::Pod,
+                    pod.uid.bits(),
+                    record::pod_to_bytes(pod, number)?,
+                );
             }
             Write::Put(Object::CronJob(cron_job)) => {
                 let id = cron_job.uid.bits();
@@ -108,18 +114,23 @@ impl Rows {
                         Arc::ptr_eq(spec, &cron_job.spec) && Arc::ptr_eq(meta, &cron_job.metadata)
                     });
                 if !is_known {
-                    put(Row::CronJob, id, record::cron_job_to_bytes(cron_job)?);
+                    put(out, Row::CronJob, id, record::cron_job_to_bytes(cron_job)?);
                     self.know_cron_job(cron_job);
                 }
                 let status = record::cron_job_status_to_bytes(cron_job)?;
-                put(Row::CronJobStatus, id, status);
+                put(out, Row::CronJobStatus, id, status);
             }
             Write::Put(Object::Manifest(manifest)) => {
                 let id = manifest.uid.bits();
-                put(Row::Manifest, id, record::to_bytes(&**manifest)?);
+                put(out, Row::Manifest, id, record::to_bytes(&**manifest)?);
             }
             Write::Put(Object::Event(event)) => {
-                put(Row::Event, event.uid.bits(), record::event_to_bytes(event)?);
+                put(
+                    out,
+                    Row::Event,
+                    event.uid.bits(),
+                    record::event_to_bytes(event)?,
+                );
             }
             Write::Delete(key) => self.delete(*key, out),
         }
@@ -127,14 +138,38 @@ impl Rows {
     }
 
     /// The number of the pod's template, and whether the disk does not have it yet.
-    fn template(&mut self, pod: &Pod) -> (u64, bool) {
+    fn template(&mut self, pod: &Pod, out: &mut Vec<RowChange>) -> (u64, bool) {
         let address = Arc::as_ptr(&pod.template).addr();
         let known = self.numbers.get(&address).copied();
         let number = known.unwrap_or(self.next_template);
-        if self.pods.get(&pod.uid) != Some(&number) {
-            self.know_pod(pod, number);
+        match self.pods.get(&pod.uid).copied() {
+            Some(had) if had == number => {}
+            had => {
+                // A pod that is nobody's any more has another one.
+                if let Some(had) = had {
+                    self.leave_template(had, out);
+                }
+                self.know_pod(pod, number);
+            }
         }
         (number, known.is_none())
+    }
+
+    /// One pod less has the template.
+    fn leave_template(&mut self, number: u64, out: &mut Vec<RowChange>) {
+        let Some(template) = self.templates.get_mut(&number) else {
+            return;
+        };
+        template.pods -= 1;
+        if template.pods == 0 {
+            let address = Arc::as_ptr(&template.template).addr();
+            self.numbers.remove(&address);
+            self.templates.remove(&number);
+            out.push(RowChange {
+                key: Row::Template.key(number.into()),
+                value: None,
+            });
+        }
     }
 
     fn delete(&mut self, key: Key, out: &mut Vec<RowChange>) {
@@ -157,16 +192,7 @@ impl Rows {
                     return;
                 };
                 gone(Row::Pod, id);
-                let Some(template) = self.templates.get_mut(&number) else {
-                    return;
-                };
-                template.pods -= 1;
-                if template.pods == 0 {
-                    let address = Arc::as_ptr(&template.template).addr();
-                    self.numbers.remove(&address);
-                    self.templates.remove(&number);
-                    gone(Row::Template, number.into());
-                }
+                self.leave_template(number, out);
             }
             Kind::Event => gone(Row::Event, id),
             Kind::Manifest => gone(Row::Manifest, id),

@@ -69,6 +69,6 @@ fn a_store_that_went_missing_is_reported() {
     assert_eq!(
         error.to_string(),
         "the store is damaged: revision 9 was acknowledged, and the last one on the disk is 0; \
-         restore it from a copy, or move it away to begin anew"
+         restore the whole data directory from a copy, or move it away to begin anew"
     );
 }

@@ -119,7 +119,7 @@ impl Core {
                 },
             );
             if job.finished().is_some() && !was_finished {
-                turn.effects.finished.push(Arc::clone(&job));
+                self.finished(turn, &job);
                 if let Some(owner) = self.jobs.get(&uid).and_then(|entry| entry.owner) {
                     self.mark_cron(owner);
                 }

@@ -25,6 +25,11 @@ pub(crate) enum Command {
         ManifestFile,
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,
     ),
+    RenameManifest(
+        Arc<str>,
+        Arc<str>,
+        oneshot::Sender<Result<ManifestChanges, ApplyError>>,
+    ),
     RemoveManifest(
         Arc<str>,
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use wasmjob_api::Uid;
 use wasmjob_node::Clock as _;
 use wasmjob_store::{Key, Kind, ManifestObject, ManifestRecord, Object};
 
@@ -72,13 +73,13 @@ impl Core {
                         name,
                     };
                     self.check_owner(&manifest.file, &object)?;
+                    self.check_stays(&object)?;
                     let update = match new {
-                        New::Job(job, _) => self.prepare_job_update(uid, *job)?,
-                        New::CronJob(cron_job, _) => {
-                            self.prepare_cron_job_update(uid, *cron_job)?
+                        New::Job(job, base) => self.prepare_job_update(uid, *job, &base)?,
+                        New::CronJob(cron_job, base) => {
+                            self.prepare_cron_job_update(uid, *cron_job, base)?
                         }
-                        // A pod's spec does not change; its file may.
-                        New::Pod(..) => Update::Same,
+                        New::Pod(pod, _) => self.check_pod_update(uid, *pod)?,
                     };
                     Step::Update(update, object)
                 }
@@ -125,6 +126,24 @@ impl Core {
         Ok(changes)
     }
 
+    /// A file has another name; what it stands for is the same.
+    pub(super) fn rename_manifest(
+        &mut self,
+        turn: &mut Turn,
+        from: &str,
+        to: Arc<str>,
+    ) -> ManifestChanges {
+        if let Some(record) = self.manifests.remove(from) {
+            let record = Arc::new(ManifestRecord {
+                file: Arc::clone(&to),
+                ..(*record).clone()
+            });
+            turn.transaction.put(Object::Manifest(Arc::clone(&record)));
+            self.manifests.insert(to, record);
+        }
+        ManifestChanges::default()
+    }
+
     /// A file is gone: so is what it stood for.
     pub(super) fn remove_manifest(&mut self, turn: &mut Turn, file: &str) -> ManifestChanges {
         let mut changes = ManifestChanges::default();
@@ -149,6 +168,50 @@ impl Core {
             Kind::Pod => self.pod(key.uid).is_some(),
             Kind::Event | Kind::Manifest => false,
         }
+    }
+
+    /// What is being deleted cannot be taken over: it would go all the same.
+    fn check_stays(&self, object: &ManifestObject) -> Result<(), ApplyError> {
+        let uid = object.key.uid;
+        let is_going = match object.key.kind {
+            Kind::Job => self
+                .jobs
+                .get(&uid)
+                .is_some_and(|entry| entry.job.deletion.is_some()),
+            Kind::CronJob => self
+                .cron_jobs
+                .get(&uid)
+                .is_some_and(|entry| entry.cron_job.deletion.is_some()),
+            Kind::Pod => self.pod(uid).is_some_and(|pod| pod.deletion.is_some()),
+            Kind::Event | Kind::Manifest => false,
+        };
+        if !is_going {
+            return Ok(());
+        }
+        Err(ApplyError::Terminating(format!(
+            "{} \"{}/{}\"",
+            kind_name(object.key.kind),
+            object.namespace,
+            object.name
+        )))
+    }
+
+    /// A pod's spec does not change.
+    fn check_pod_update(
+        &self,
+        uid: Uid,
+        new: wasmjob_api::k8s_openapi::api::core::v1::Pod,
+    ) -> Result<Update, ApplyError> {
+        let Some(pod) = self.pod(uid) else {
+            return Ok(Update::Same);
+        };
+        if new.spec.as_ref() == Some(&pod.template.spec) {
+            return Ok(Update::Same);
+        }
+        Err(ApplyError::Invalid(format!(
+            "Pod \"{}\" is invalid: spec: Forbidden: pod updates may not change fields; give it another name",
+            pod.name
+        )))
     }
 
     /// An object belongs to one file.

@@ -41,7 +41,7 @@ impl Core {
             );
         }
         if ended {
-            self.pod_finished(&pod);
+            self.finished_pods.add(uid);
             turn.effects.ended.push(Arc::clone(&pod));
         }
         match owner {
@@ -152,6 +152,7 @@ impl Core {
     pub(super) fn pod_gone(&mut self, turn: &mut Turn, pod: &Pod) {
         self.pod_names
             .remove(&(Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
+        self.finished_pods.remove(pod.uid);
         turn.gone.push(pod.uid);
         turn.effects.gone.push(pod.uid);
     }

@@ -1,9 +1,10 @@
 //! What a restart means: for pods, that their node was rebooted.
 //!
-//! Jobs go on where their rows say. A pod that had not ended has now failed, for
-//! a cause outside of it, because nobody can tell how far its guest had come; the
-//! Job counts and replaces it by its usual rules. No guest ever runs twice under
-//! one pod's name.
+//! Jobs go on where their rows say. A pod that ran has now failed, for a cause
+//! outside of it, because nobody can tell how far its guest had come; the Job
+//! counts and replaces it by its usual rules. One that was not admitted yet, as
+//! far as the rows tell, is made anew under another name, and not counted. No
+//! guest ever runs twice under one pod's name.
 
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ impl Core {
         let live = pods
             .iter()
             .filter_map(|stored| stored.object.as_pod())
-            .filter(|pod| !pod.status.phase.is_terminal())
+            .filter(|pod| !pod.status.phase.is_terminal() && pod.status.scheduled.is_some())
             .count();
         for pod in pods.iter().filter_map(|stored| stored.object.as_pod()) {
             self.recover_pod(&mut turn, pod);
@@ -76,6 +77,9 @@ impl Core {
     }
 
     fn recover_pod(&mut self, turn: &mut Turn, pod: &Arc<Pod>) {
+        if self.recover_queued(turn, pod) {
+            return;
+        }
         self.know_pod_name(pod);
         let mut pod = Arc::clone(pod);
         if !pod.status.phase.is_terminal() {
@@ -92,21 +96,44 @@ impl Core {
             let event = Event::warning(REASON, MESSAGE);
             self.event(turn, key, &pod.namespace, &pod.name, event, "kubelet");
         }
-        self.pod_finished(&pod);
         let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
         match owner.and_then(|owner| self.jobs.get_mut(&owner)) {
             Some(entry) => {
                 if pod.deletion.is_some() {
                     entry.deleting.insert(pod.uid);
                 }
+                self.finished_pods.add(pod.uid);
                 entry.pods.insert(pod);
             }
             // Nobody waits for it any more.
             None if pod.deletion.is_some() => self.pod_gone(turn, &pod),
             None => {
+                self.finished_pods.add(pod.uid);
                 self.loose.insert(pod.uid, pod);
             }
         }
+    }
+
+    /// A pod of which nothing says that it was admitted. Its Job makes another one,
+    /// and nothing is counted: a restart must not fail a Job for pods that queued.
+    /// A bare one queues again, if it is known that it did.
+    fn recover_queued(&mut self, turn: &mut Turn, pod: &Arc<Pod>) -> bool {
+        if pod.status.scheduled.is_some() || pod.status.phase.is_terminal() {
+            return false;
+        }
+        let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
+        if owner.is_some_and(|owner| self.jobs.contains_key(&owner)) {
+            self.pod_gone(turn, pod);
+            return true;
+        }
+        let waited = pod.status.reason.as_deref() == Some("Unschedulable");
+        let is_wanted = waited && owner.is_none() && pod.deletion.is_none();
+        if is_wanted {
+            self.know_pod_name(pod);
+            self.loose.insert(pod.uid, Arc::clone(pod));
+            turn.effects.start.push(Arc::clone(pod));
+        }
+        is_wanted
     }
 
     /// Whether a pod that was to be started still is.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wasmjob_api::{Pod, Uid};
+use wasmjob_api::{Job, Pod, Uid};
 
 use super::Core;
-use super::turn::Turn;
+use super::turn::{Finished, Turn};
 use crate::{ContainerResult, JobResult, PodResult};
 
 impl Core {
@@ -25,20 +25,47 @@ impl Core {
         }
     }
 
+    /// The Job has finished with this turn: who waits is told once that is visible.
+    pub(super) fn finished(&mut self, turn: &mut Turn, job: &Arc<Job>) {
+        let Some(entry) = self.jobs.get_mut(&job.uid) else {
+            return;
+        };
+        let waiters = std::mem::take(&mut entry.waiters);
+        let pods = match waiters.is_empty() {
+            true => Vec::new(),
+            false => entry.pods.iter().cloned().collect(),
+        };
+        turn.effects.finished.push(Finished {
+            job: Arc::clone(job),
+            pods,
+            waiters,
+        });
+    }
+
+    /// Tells who came after the Job had finished.
     pub(super) fn tell_finished(&mut self, uid: Uid) {
         let Some(entry) = self.jobs.get_mut(&uid) else {
             return;
         };
         let waiters = std::mem::take(&mut entry.waiters);
+        let pods = entry.pods.iter().cloned().collect();
+        let job = Arc::clone(&entry.job);
+        self.tell_end(&job, pods, waiters);
+    }
+
+    pub(super) fn tell_end(
+        &self,
+        job: &Arc<Job>,
+        mut pods: Vec<Arc<Pod>>,
+        waiters: Vec<oneshot::Sender<JobResult>>,
+    ) {
         if waiters.is_empty() {
             return;
         }
-        let mut pods: Vec<_> = entry.pods.iter().cloned().collect();
         pods.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-        let job = Arc::clone(&entry.job);
         let result = JobResult {
             status: job.status.clone(),
-            job,
+            job: Arc::clone(job),
             pods: pods.iter().map(|pod| self.result(pod)).collect(),
         };
         for waiter in waiters {

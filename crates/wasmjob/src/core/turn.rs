@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 use wasmjob_api::{Job, Pod, Uid};
 use wasmjob_store::{Key, Kind, Object, Transaction};
 
+use crate::JobResult;
+
 /// One turn's changes, and what is to be done about them.
 #[derive(Default)]
 pub(super) struct Turn {
@@ -27,8 +29,8 @@ pub(super) struct Turn {
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) start: Vec<Arc<Pod>>,
-    /// Jobs that have finished.
-    pub(super) finished: Vec<Arc<Job>>,
+    /// Jobs that have finished, and who waited for that. A Job may be gone by then.
+    pub(super) finished: Vec<Finished>,
     /// Jobs that had, whose new waiters are to be told.
     pub(super) asked: Vec<Uid>,
     /// Pods whose waiters are to be told.
@@ -37,6 +39,14 @@ pub(super) struct Effects {
     pub(super) gone: Vec<Uid>,
     /// What callers are told.
     pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// A Job's end.
+pub(super) struct Finished {
+    pub(super) job: Arc<Job>,
+    /// Its pods, if somebody waits.
+    pub(super) pods: Vec<Arc<Pod>>,
+    pub(super) waiters: Vec<oneshot::Sender<JobResult>>,
 }
 
 impl Effects {

@@ -1,5 +1,6 @@
 //! Changing objects that there are already.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
@@ -64,7 +65,8 @@ impl Core {
         let entry = self.jobs.get(&uid).ok_or(EditError::NotFound)?;
         let mut object = entry.job.to_object();
         edit(object.spec.get_or_insert_default());
-        let update = update_job(&entry.job, object).map_err(|error| match error {
+        let base = Arc::clone(&entry.job.spec.template.base);
+        let update = update_job(&entry.job, object, &base).map_err(|error| match error {
             ApplyError::Invalid(text) => EditError::Invalid(text),
             error => EditError::Invalid(error.to_string()),
         })?;
@@ -77,13 +79,14 @@ impl Core {
         &self,
         uid: Uid,
         mut new: batch::Job,
+        base: &Arc<Path>,
     ) -> Result<Update, ApplyError> {
         let Some(entry) = self.jobs.get(&uid) else {
             return Ok(Update::Same);
         };
         defaults::prepare_job(&mut new, uid);
         new.metadata = taken_over(entry.job.to_object().metadata, new.metadata);
-        update_job(&entry.job, new)
+        update_job(&entry.job, new, base)
     }
 
     /// What a manifest's CronJob makes of the one that there is.
@@ -91,6 +94,7 @@ impl Core {
         &self,
         uid: Uid,
         new: batch::CronJob,
+        base: Arc<Path>,
     ) -> Result<Update, ApplyError> {
         let Some(entry) = self.cron_jobs.get(&uid) else {
             return Ok(Update::Same);
@@ -99,7 +103,7 @@ impl Core {
         let old = row.to_object();
         // Without what is rendered into it, as the slots.
         let metadata = taken_over((*row.metadata).clone(), new.metadata.clone());
-        if new.spec == row.spec.object && metadata == *row.metadata {
+        if new.spec == row.spec.object && metadata == *row.metadata && base == row.base {
             return Ok(Update::Same);
         }
         let new = batch::CronJob {
@@ -115,6 +119,7 @@ impl Core {
             generation: row.generation + i64::from(has_changed),
             spec: Arc::new(spec),
             metadata: Arc::new(metadata),
+            base,
             ..(**row).clone()
         }))
     }
@@ -148,12 +153,13 @@ fn taken_over(old: ObjectMeta, new: ObjectMeta) -> ObjectMeta {
     }
 }
 
-fn update_job(row: &Job, new: batch::Job) -> Result<Update, ApplyError> {
+fn update_job(row: &Job, new: batch::Job, base: &Arc<Path>) -> Result<Update, ApplyError> {
     let old = row.to_object();
     let same_metadata = new.metadata.labels == old.metadata.labels
         && new.metadata.annotations == old.metadata.annotations
         && new.metadata.finalizers == old.metadata.finalizers;
-    if new.spec == old.spec && same_metadata {
+    let same_base = *base == row.spec.template.base;
+    if new.spec == old.spec && same_metadata && same_base {
         return Ok(Update::Same);
     }
     let errors = validation::validate_job_update(&new, &old);
@@ -162,11 +168,10 @@ fn update_job(row: &Job, new: batch::Job) -> Result<Update, ApplyError> {
     if !same_metadata {
         job.metadata = Arc::new(taken_over((*row.metadata).clone(), new.metadata));
     }
-    if new.spec != old.spec {
-        let base = &row.spec.template.base;
+    job.generation += i64::from(new.spec != old.spec);
+    if new.spec != old.spec || !same_base {
         let spec = JobSpec::parse_in(new.spec.unwrap_or_default(), &row.name, row.uid, base);
         job.spec = Arc::new(spec);
-        job.generation += 1;
     }
     Ok(Update::Job(job))
 }

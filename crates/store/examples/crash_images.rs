@@ -20,7 +20,8 @@ fn main() {
         .next()
         .expect("usage: crash_images COUNT [FIRST_SEED]")
         .unwrap();
-    let mut seed = arguments.next().map_or(0, Result::unwrap);
+    let first = arguments.next().map_or(0, Result::unwrap);
+    let mut seed = first;
     let begun = std::time::Instant::now();
     let mut done = 0;
     while done < wanted {
@@ -30,7 +31,8 @@ fn main() {
     }
     let seconds = begun.elapsed().as_secs_f64();
     println!(
-        "{done} images of {seed} workloads, none lost, torn or doubled; {:.0} per second",
+        "{done} images of {} workloads, none lost, torn or doubled; {:.0} per second",
+        seed - first,
         done as f64 / seconds
     );
 }

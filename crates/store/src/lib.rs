@@ -14,12 +14,16 @@
 //! as visible and shown. What is read is always in memory. The store reads no
 //! clock and knows nothing of controllers.
 
+#[cfg(feature = "durable")]
 mod durable;
+#[cfg(not(feature = "durable"))]
+mod no_journal;
 mod object;
 mod state;
 mod store;
 mod watch;
 
+#[cfg(feature = "durable")]
 pub use durable::{Directory, Disk, Medium, OpenError};
 pub use object::{Change, EventRecord, Key, Kind, ManifestObject, ManifestRecord, Object, Stored};
 pub use store::{Health, Store, Transaction};

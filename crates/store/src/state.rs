@@ -36,6 +36,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    #[cfg(feature = "durable")]
     pub(crate) fn new(state: State) -> Self {
         Self {
             state: Mutex::new(state),
@@ -76,6 +77,7 @@ pub(crate) struct State {
 
 impl State {
     /// The objects as they were read from a disk. Events come in their order.
+    #[cfg(feature = "durable")]
     pub(crate) fn recovered(revision: u64, objects: impl IntoIterator<Item = Stored>) -> Self {
         let mut state = Self {
             revision,

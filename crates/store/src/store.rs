@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "durable")]
 use crate::durable::{self, Disk, JournalThread, OpenError};
+#[cfg(not(feature = "durable"))]
+use crate::no_journal::JournalThread;
 use crate::state::{Shared, Write};
 use crate::{Key, Kind, Object, Stored, Watch};
 
@@ -78,6 +81,7 @@ impl Store {
     ///
     /// When it is damaged, was written by a newer version, or cannot be read.
     /// Nothing is changed then.
+    #[cfg(feature = "durable")]
     pub fn open(disk: impl Disk) -> Result<Self, OpenError> {
         let mut loaded = durable::load(&disk)?;
         let shared = Arc::new(Shared::new(std::mem::take(&mut loaded.state)));
@@ -101,7 +105,7 @@ impl Store {
             return self.last_revision();
         }
         if let Some(durable) = &self.0.durable {
-            return durable.journal.push(transaction.writes);
+            return durable.push(transaction.writes);
         }
         let mut state = self.0.shared.lock();
         let revision = state.revision + 1;
@@ -122,7 +126,7 @@ impl Store {
     #[must_use]
     pub fn last_revision(&self) -> u64 {
         match &self.0.durable {
-            Some(durable) => durable.journal.assigned(),
+            Some(durable) => durable.assigned(),
             None => self.revision(),
         }
     }
@@ -131,7 +135,7 @@ impl Store {
     #[must_use]
     pub fn health(&self) -> Health {
         match &self.0.durable {
-            Some(durable) => durable.journal.health(),
+            Some(durable) => durable.health(),
             None => Health::Writable,
         }
     }

@@ -14,7 +14,9 @@ use wasmjob_node::{
     Urgency,
 };
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
-use wasmjob_store::{Directory, Health, Key, Kind, Store};
+#[cfg(feature = "durable")]
+use wasmjob_store::Directory;
+use wasmjob_store::{Health, Key, Kind, Store};
 
 use crate::clock::SteadyClock;
 use crate::core::{Core, Mailbox};
@@ -191,6 +193,7 @@ impl HostBuilder {
     /// Keeps all objects and logs in `dir`, from one process to the next; without
     /// this they are in memory. The directory is made if it is not there, and is this
     /// host's alone.
+    #[cfg(feature = "durable")]
     #[must_use]
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
@@ -227,8 +230,9 @@ impl HostBuilder {
     /// or the store or the logs in the data directory cannot be opened.
     pub fn build(self) -> Result<Host, BuildError> {
         let store = match &self.data_dir {
+            #[cfg(feature = "durable")]
             Some(dir) => Store::open(Directory::lock(dir)?)?,
-            None => Store::new(),
+            _ => Store::new(),
         };
         // Not the UIDs of the process before.
         let drawn = store.revision().wrapping_mul(0x9e37_79b9_7f4a_7c15);

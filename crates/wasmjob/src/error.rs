@@ -20,6 +20,7 @@ pub enum BuildError {
     #[error(transparent)]
     Node(#[from] wasmjob_node::NodeError),
     /// The store could not be opened.
+    #[cfg(feature = "durable")]
     #[error(transparent)]
     Store(#[from] wasmjob_store::OpenError),
     /// A thread could not be started.

@@ -27,6 +27,9 @@
 //! everything that it started. It installs no signal handlers but those that
 //! Wasmtime needs for traps, and keeps nothing global.
 //!
+//! With the feature `durable` (on by default) a host may keep its objects in a
+//! directory, `HostBuilder::data_dir`; without it no database is built.
+//!
 //! This room wires the others, and owns clock and randomness. It knows neither
 //! arguments nor terminals, and speaks no HTTP.
 
@@ -61,6 +64,7 @@ pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, Limits, LinkError, Stream,
 };
 pub use wasmjob_store::{
-    Change, Directory, EventRecord, Expired, Health, Key, Kind, Object, OpenError, Store, Stored,
-    Transaction, Watch,
+    Change, EventRecord, Expired, Health, Key, Kind, Object, Store, Stored, Transaction, Watch,
 };
+#[cfg(feature = "durable")]
+pub use wasmjob_store::{Directory, OpenError};

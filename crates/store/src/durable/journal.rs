@@ -40,7 +40,7 @@ struct Queue {
 
 /// Where commits wait to become durable.
 #[derive(Default)]
-pub(crate) struct Journal {
+struct Journal {
     queue: Mutex<Queue>,
     ready: Condvar,
 }
@@ -51,8 +51,7 @@ impl Journal {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a commit on and gives its revision.
-    pub(crate) fn push(&self, writes: Vec<Write>) -> u64 {
+    fn push(&self, writes: Vec<Write>) -> u64 {
         let mut queue = self.lock();
         queue.assigned += 1;
         let revision = queue.assigned;
@@ -63,14 +62,6 @@ impl Journal {
             self.ready.notify_one();
         }
         revision
-    }
-
-    pub(crate) fn assigned(&self) -> u64 {
-        self.lock().assigned
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        self.lock().health.clone()
     }
 
     fn set_health(&self, health: Health) -> bool {
@@ -114,7 +105,7 @@ impl Journal {
 /// The journal and its thread, which ends when this is stopped or dropped,
 /// having written what it was given.
 pub(crate) struct JournalThread {
-    pub(crate) journal: Arc<Journal>,
+    journal: Arc<Journal>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -148,6 +139,20 @@ impl JournalThread {
 }
 
 impl JournalThread {
+    /// Takes a commit on and gives its revision.
+    pub(crate) fn push(&self, writes: Vec<Write>) -> u64 {
+        self.journal.push(writes)
+    }
+
+    /// The last revision that was given to a commit.
+    pub(crate) fn assigned(&self) -> u64 {
+        self.journal.lock().assigned
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.journal.lock().health.clone()
+    }
+
     /// Writes what is left, and gives the disk back.
     pub(crate) fn stop(&self) {
         self.journal.lock().stopped = true;

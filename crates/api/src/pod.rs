@@ -47,6 +47,9 @@ pub struct Pod {
     pub name: Arc<str>,
     /// What it shares with its siblings.
     pub template: Arc<PodTemplate>,
+    /// Labels, annotations, owner references, finalizers and managed fields, where
+    /// somebody has changed those that the template and the row give.
+    pub metadata: Option<Arc<ObjectMeta>>,
     /// The completion index (`batch.kubernetes.io/job-completion-index`), of an Indexed Job's pod.
     pub index: Option<u32>,
     /// `batch.kubernetes.io/job-index-failure-count`: failures of this index

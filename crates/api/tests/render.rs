@@ -47,6 +47,7 @@ fn indexed() -> Job {
 
 fn pod(job: &Job, index: Option<u32>, status: PodStatus) -> Pod {
     Pod {
+        metadata: None,
         uid: Uid::from_random(9),
         namespace: "default".into(),
         name: "indexed-1-92zz6".into(),

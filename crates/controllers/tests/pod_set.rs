@@ -17,6 +17,7 @@ use wasmjob_controllers::job::{PodSet, plan};
 
 fn pod(number: u64) -> Pod {
     Pod {
+        metadata: None,
         uid: Uid::from_random(u128::from(number)),
         namespace: "default".into(),
         name: format!("pod-{number}").into(),

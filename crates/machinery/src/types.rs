@@ -80,9 +80,9 @@ pub enum Type {
     /// A struct; its index in the table.
     Message(usize),
     /// A list.
-    List(Box<Type>),
+    List(Box<Self>),
     /// A map from text.
-    Map(Box<Type>),
+    Map(Box<Self>),
 }
 
 struct Types {

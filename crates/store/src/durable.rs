@@ -23,7 +23,8 @@
 //!   that does not reach it is damaged and is refused.
 //! - Whoever holds the directory holds a lock.
 //!
-//! The form of rows is [`FORMAT`]. A newer one is refused.
+//! The form of rows is [`FORMAT`]. A newer one is refused; an older one is taken
+//! over at opening, in one commit of the database, and not given back.
 
 mod directory;
 mod disk;
@@ -41,7 +42,10 @@ pub(crate) use load::load;
 use redb::TableDefinition;
 
 /// The version of the form of rows.
-pub(crate) const FORMAT: u64 = 1;
+///
+/// Format 2 knows generic objects, the metadata of single pods, and events that
+/// count. What format 1 wrote can be read, and is written anew when it changes.
+pub(crate) const FORMAT: u64 = 2;
 
 /// What describes the store itself.
 pub(crate) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");

@@ -25,6 +25,8 @@ mod watch;
 
 #[cfg(feature = "durable")]
 pub use durable::{Directory, Disk, Medium, OpenError};
-pub use object::{Change, EventRecord, Key, Kind, ManifestObject, ManifestRecord, Object, Stored};
+pub use object::{
+    Change, EventRecord, GenericObject, Key, Kind, ManifestObject, ManifestRecord, Object, Stored,
+};
 pub use store::{Health, Store, Transaction};
 pub use watch::{Expired, Watch};

@@ -20,6 +20,8 @@ pub enum Kind {
     CronJob,
     /// What a file of a directory of manifests stands for; no Kubernetes object.
     Manifest,
+    /// Any other Kubernetes object, which is only kept: a ConfigMap, a Role, …
+    Generic,
 }
 
 /// What identifies an object among all.
@@ -47,6 +49,25 @@ pub enum Object {
     CronJob(Arc<CronJob>),
     /// A file.
     Manifest(Arc<ManifestRecord>),
+    /// An object of any other kind.
+    Generic(Arc<GenericObject>),
+}
+
+/// An object of a kind that nothing here acts on: kept as it was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GenericObject {
+    /// Identity; never reused.
+    pub uid: Uid,
+    /// Plural and group: `configmaps`, `roles.rbac.authorization.k8s.io`.
+    pub resource: Arc<str>,
+    /// The namespace; empty for an object of the whole cluster.
+    pub namespace: Arc<str>,
+    /// The name, unique among those of its resource and namespace.
+    pub name: Arc<str>,
+    /// The object as JSON, without `metadata.resourceVersion`, which is that of
+    /// the row.
+    #[serde(with = "serde_bytes")]
+    pub json: Box<[u8]>,
 }
 
 /// A file of a directory of manifests, as it was last taken over.
@@ -87,8 +108,12 @@ pub struct EventRecord {
     pub name: Arc<str>,
     /// What happened.
     pub event: Event,
-    /// When (wall time).
+    /// When, for the last time (wall time).
     pub time: Timestamp,
+    /// When for the first time.
+    pub first: Timestamp,
+    /// How often.
+    pub count: u32,
     /// Who says so: `job-controller`, `kubelet`, `default-scheduler`.
     pub source: Cow<'static, str>,
 }
@@ -117,6 +142,10 @@ impl Object {
             Self::Manifest(manifest) => Key {
                 kind: Kind::Manifest,
                 uid: manifest.uid,
+            },
+            Self::Generic(generic) => Key {
+                kind: Kind::Generic,
+                uid: generic.uid,
             },
         }
     }
@@ -148,6 +177,15 @@ impl Object {
         }
     }
 
+    /// The object of another kind, if it is one.
+    #[must_use]
+    pub fn as_generic(&self) -> Option<&Arc<GenericObject>> {
+        match self {
+            Self::Generic(generic) => Some(generic),
+            _ => None,
+        }
+    }
+
     /// The file's record, if it is one.
     #[must_use]
     pub fn as_manifest(&self) -> Option<&Arc<ManifestRecord>> {
@@ -172,8 +210,8 @@ pub struct Stored {
 pub enum Change {
     /// It is new.
     Added(Object),
-    /// It is changed; this is its new form.
-    Modified(Object),
+    /// It is changed: its new form, and the one before.
+    Modified(Object, Object),
     /// It is gone; this was its last form.
     Deleted(Object),
 }
@@ -183,7 +221,7 @@ impl Change {
     #[must_use]
     pub fn object(&self) -> &Object {
         match self {
-            Self::Added(object) | Self::Modified(object) | Self::Deleted(object) => object,
+            Self::Added(object) | Self::Modified(object, _) | Self::Deleted(object) => object,
         }
     }
 }

@@ -68,6 +68,7 @@ pub(crate) struct State {
     events: HashMap<Key, Stored>,
     cron_jobs: HashMap<Key, Stored>,
     manifests: HashMap<Key, Stored>,
+    generic: HashMap<Key, Stored>,
     events_by_age: VecDeque<Key>,
     /// Changes with their revision, oldest first.
     pub(crate) history: VecDeque<(u64, Change)>,
@@ -101,6 +102,7 @@ impl State {
             Kind::Event => &mut self.events,
             Kind::CronJob => &mut self.cron_jobs,
             Kind::Manifest => &mut self.manifests,
+            Kind::Generic => &mut self.generic,
         }
     }
 
@@ -129,10 +131,9 @@ impl State {
                 if key.kind == Kind::Event && before.is_none() {
                     self.events_by_age.push_back(key);
                 }
-                if before.is_some() {
-                    Change::Modified(object)
-                } else {
-                    Change::Added(object)
+                match before {
+                    Some(before) => Change::Modified(object, before.object),
+                    None => Change::Added(object),
                 }
             }
             Write::Delete(key) => match self.table(key.kind).remove(&key) {

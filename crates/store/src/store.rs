@@ -233,6 +233,8 @@ mod tests {
             name: Arc::from("x"),
             event: Event::normal("Test", format!("event {n}")),
             time: jiff::Timestamp::UNIX_EPOCH,
+            first: jiff::Timestamp::UNIX_EPOCH,
+            count: 1,
             source: "test".into(),
         }))
     }
@@ -254,7 +256,7 @@ mod tests {
                     .unwrap_or(0);
                 let what = match change {
                     Change::Added(_) => "added",
-                    Change::Modified(_) => "modified",
+                    Change::Modified(..) => "modified",
                     Change::Deleted(_) => "deleted",
                 };
                 (*revision, what, n)

@@ -13,6 +13,7 @@
 
 mod commands;
 mod cron;
+mod events;
 mod garbage;
 mod jobs;
 mod mailbox;
@@ -23,6 +24,7 @@ mod results;
 mod time;
 mod turn;
 mod update;
+mod write;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,19 +35,22 @@ use foldhash::HashMap;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use wasmjob_api::schedule::Zone;
-use wasmjob_api::{Cause, Event, EventType, Job, Pod, Uid};
+use wasmjob_api::{Cause, Pod, Uid};
 use wasmjob_controllers::cron_job::Awake;
 use wasmjob_node::{Clock, Node};
 
-use wasmjob_store::{EventRecord, Health, Key, Kind, ManifestRecord, Object, Store};
+use wasmjob_store::{GenericObject, Health, ManifestRecord, Store};
 
-use commands::{Names, kind_name};
+use commands::Names;
+use events::RecentEvents;
 use garbage::FinishedPods;
 use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
 pub(crate) use manifests::ManifestFile;
 use turn::{Effects, Finished, Turn};
+use write::GenericNames;
+pub use write::{NewObject, Replacement, Write, WriteError, Written};
 
 use crate::clock::SteadyClock;
 use crate::clock_watch::ClockWatch;
@@ -71,6 +76,11 @@ pub(crate) struct Core {
     cron_timers: CronTimers,
     dirty_cron: Vec<Uid>,
     manifests: HashMap<Arc<str>, Arc<ManifestRecord>>,
+    /// Objects of kinds that nothing here acts on.
+    generic: HashMap<GenericNames, Arc<GenericObject>>,
+    generic_uids: HashMap<Uid, GenericNames>,
+    /// The namespaces, and whether they are being deleted.
+    namespaces: HashMap<Arc<str>, bool>,
     pod_waiters: HashMap<Uid, Vec<oneshot::Sender<PodResult>>>,
     timers: JobTimers,
     dirty: Vec<Uid>,
@@ -86,6 +96,7 @@ pub(crate) struct Core {
     awake: Awake,
     clock_watch: Option<ClockWatch>,
     finished_pods: FinishedPods,
+    recent_events: RecentEvents,
     /// Nothing is begun any more; who asked for that is told when nothing runs.
     draining: Option<oneshot::Sender<()>>,
     /// Pods that were to be started while it drains.
@@ -122,6 +133,9 @@ impl Core {
             cron_timers: CronTimers::default(),
             dirty_cron: Vec::new(),
             manifests: HashMap::default(),
+            generic: HashMap::default(),
+            generic_uids: HashMap::default(),
+            namespaces: HashMap::default(),
             pod_waiters: HashMap::default(),
             timers: JobTimers::default(),
             dirty: Vec::new(),
@@ -135,6 +149,7 @@ impl Core {
             },
             clock_watch: None,
             finished_pods: FinishedPods::new(finished_pods_max),
+            recent_events: RecentEvents::default(),
             draining: None,
             never_started: Vec::new(),
         }
@@ -209,6 +224,13 @@ impl Core {
                         _ => self.edit(&mut turn, uid, edit),
                     };
                     turn.effects.answer_or_refuse(reply, edited);
+                }
+                Command::Write(write, reply) => {
+                    let written = match self.store.health() {
+                        Health::Stalled(reason) => Err(WriteError::Unavailable(reason)),
+                        _ => self.write(&mut turn, *write),
+                    };
+                    turn.effects.answer_or_refuse(reply, written);
                 }
                 Command::Delete(key, propagation) => self.delete(&mut turn, key, propagation),
                 Command::ApplyManifest(manifest, reply) => {
@@ -385,50 +407,5 @@ impl Core {
         {
             self.dirty.push(uid);
         }
-    }
-
-    fn job_event(&mut self, turn: &mut Turn, job: &Job, event: Event) {
-        let key = Key {
-            kind: Kind::Job,
-            uid: job.uid,
-        };
-        self.event(
-            turn,
-            key,
-            &job.namespace,
-            &job.name,
-            event,
-            "job-controller",
-        );
-    }
-
-    fn event(
-        &mut self,
-        turn: &mut Turn,
-        regarding: Key,
-        namespace: &Arc<str>,
-        name: &Arc<str>,
-        event: Event,
-        source: &'static str,
-    ) {
-        if event.event_type == EventType::Warning {
-            tracing::info!(
-                kind = kind_name(regarding.kind),
-                %namespace,
-                %name,
-                reason = %event.reason,
-                "{}",
-                event.note
-            );
-        }
-        turn.transaction.put(Object::Event(Arc::new(EventRecord {
-            uid: self.random.uid(),
-            regarding,
-            namespace: Arc::clone(namespace),
-            name: Arc::clone(name),
-            event,
-            time: self.clock.wall(),
-            source: source.into(),
-        })));
     }
 }

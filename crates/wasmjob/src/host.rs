@@ -12,7 +12,9 @@ use wasmjob_node::{LogFeed, Logs};
 use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
 use crate::builder::Scratch;
-use crate::core::{Applied, Command, Mailbox, ManifestChanges, ManifestFile, New};
+use crate::core::{
+    Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, Write, WriteError, Written,
+};
 use crate::job::Propagation;
 use crate::{ApplyError, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi};
 
@@ -154,6 +156,19 @@ impl Host {
         records
             .map(|record| (Arc::clone(&record.file), Arc::clone(&record.digest)))
             .collect()
+    }
+
+    /// Changes one object, as a client of an API asks for it; the change is visible
+    /// when this returns.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]; then nothing was changed.
+    pub async fn write(&self, write: Write) -> Result<Written, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Write(Box::new(write), reply);
+        self.threads.mailbox.send(command);
+        answer.await.map_err(|_| HostGone)?
     }
 
     /// Deletes an object, and what it owns as `propagation` says.

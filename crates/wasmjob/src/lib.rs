@@ -45,7 +45,7 @@ mod job;
 mod random;
 mod result;
 
-pub use crate::core::ManifestChanges;
+pub use crate::core::{ManifestChanges, NewObject, Replacement, Write, WriteError, Written};
 pub use builder::HostBuilder;
 pub use error::{ApplyError, BuildError, EditError, HostGone};
 pub use handle::{JobHandle, PodChanges, PodHandle};
@@ -64,7 +64,8 @@ pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, Limits, LinkError, Stream,
 };
 pub use wasmjob_store::{
-    Change, EventRecord, Expired, Health, Key, Kind, Object, Store, Stored, Transaction, Watch,
+    Change, EventRecord, Expired, GenericObject, Health, Key, Kind, Object, Store, Stored,
+    Transaction, Watch,
 };
 #[cfg(feature = "durable")]
 pub use wasmjob_store::{Directory, OpenError};

@@ -22,6 +22,32 @@ const JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
 const USAGE: &str = "wasmjob.dev/usage";
 
 impl Pod {
+    /// Metadata as a client gave it, without what is rendered anew each time: what
+    /// [`Pod::metadata`] keeps.
+    #[must_use]
+    pub fn given_metadata(metadata: ObjectMeta) -> ObjectMeta {
+        let mut finalizers = metadata.finalizers.unwrap_or_default();
+        finalizers.retain(|finalizer| finalizer != JOB_TRACKING);
+        let mut annotations = metadata.annotations.unwrap_or_default();
+        annotations.remove(USAGE);
+        ObjectMeta {
+            labels: metadata.labels.filter(|labels| !labels.is_empty()),
+            annotations: not_empty(annotations),
+            finalizers: (!finalizers.is_empty()).then_some(finalizers),
+            owner_references: metadata.owner_references,
+            managed_fields: metadata.managed_fields,
+            ..ObjectMeta::default()
+        }
+    }
+
+    /// Whether somebody's finalizer holds it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let given = self.metadata.as_deref();
+        let metadata = given.unwrap_or(&self.template.metadata);
+        metadata.finalizers.iter().flatten().next().is_some()
+    }
+
     /// Renders the whole object, as `kubectl get -o yaml` would show it.
     /// `node_name` is shown once the pod is bound; a `resource_version` of 0 is left out.
     #[must_use]
@@ -44,10 +70,11 @@ impl Pod {
     }
 
     fn metadata_object(&self, resource_version: u64) -> ObjectMeta {
-        let shared = &self.template.metadata;
+        let given = self.metadata.as_deref();
+        let shared = given.unwrap_or(&self.template.metadata);
         let mut labels = shared.labels.clone().unwrap_or_default();
         let mut annotations = shared.annotations.clone().unwrap_or_default();
-        if let Some(index) = self.index {
+        if let Some(index) = self.index.filter(|_| given.is_none()) {
             labels.insert(COMPLETION_INDEX.to_owned(), index.to_string());
             annotations.insert(COMPLETION_INDEX.to_owned(), index.to_string());
         }
@@ -58,7 +85,7 @@ impl Pod {
                 self.index_ignored_failure_count,
             ),
         ];
-        for (key, count) in counts {
+        for (key, count) in counts.into_iter().filter(|_| given.is_none()) {
             annotations.extend(count.map(|count| (key.to_owned(), count.to_string())));
         }
         annotations.extend(self.usage().map(|usage| (USAGE.to_owned(), usage)));
@@ -75,8 +102,8 @@ impl Pod {
             block_owner_deletion: Some(true),
         });
         let owner_references = match owner {
-            Some(owner) => Some(vec![owner]),
-            None => shared.owner_references.clone(),
+            Some(owner) if given.is_none() => Some(vec![owner]),
+            _ => shared.owner_references.clone(),
         };
         ObjectMeta {
             name: Some(self.name.to_string()),
@@ -95,6 +122,7 @@ impl Pod {
             annotations: not_empty(annotations),
             finalizers: (!finalizers.is_empty()).then_some(finalizers),
             owner_references,
+            managed_fields: shared.managed_fields.clone(),
             ..ObjectMeta::default()
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use wasmjob::api::Pod;
-use wasmjob::{Change, Host, Kind, LogFeed, Taken, Watch};
+use wasmjob::{Change, Host, Kind, LogFeed, Stored, Taken, Watch};
 
 use crate::args::LogChoice;
 use crate::exit::{Exit, say};
@@ -154,9 +154,9 @@ impl<'a> Follow<'a> {
         self.watch = self.host.watch();
         for kind in [Kind::Job, Kind::Pod] {
             let (_, found) = self.host.store().list(kind, |_| true);
-            found
-                .into_iter()
-                .for_each(|stored| self.change(&Change::Modified(stored.object)));
+            found.into_iter().for_each(|Stored { object, .. }| {
+                self.change(&Change::Modified(object.clone(), object));
+            });
         }
     }
 

@@ -70,7 +70,9 @@ impl State {
                 }
                 News::Nothing
             }
-            Object::Event(_) | Object::CronJob(_) | Object::Manifest(_) => News::Nothing,
+            Object::Event(_) | Object::CronJob(_) | Object::Manifest(_) | Object::Generic(_) => {
+                News::Nothing
+            }
         }
     }
 

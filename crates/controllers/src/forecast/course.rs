@@ -109,6 +109,7 @@ impl Run {
         for new in plan.create {
             self.uids += 1;
             let pod = Pod {
+                metadata: None,
                 uid: Uid::from_random(self.uids),
                 namespace: Arc::clone(&self.job.namespace),
                 // Nothing here looks at it.

@@ -51,6 +51,7 @@ struct Draft {
 
 fn pod(words: &[&str], number: usize) -> Pod {
     let mut pod = Pod {
+        metadata: None,
         uid: Uid::from_random(number as u128 + 1),
         namespace: "default".into(),
         name: format!("mypod-{number}").into(),

@@ -38,6 +38,7 @@ fn pod_of(n: u128, job: Option<u128>) -> Pod {
         base: Arc::from(Path::new(".")),
     };
     Pod {
+        metadata: None,
         uid: Uid::from_random(n),
         namespace: Arc::from("default"),
         name: Arc::from(format!("p{n}")),

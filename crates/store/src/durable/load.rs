@@ -127,7 +127,7 @@ fn read(
     sync_failed: &Arc<AtomicBool>,
 ) -> Result<Loaded, OpenError> {
     let found = format(&database)?;
-    if found != FORMAT {
+    if found > FORMAT {
         return Err(OpenError::Newer {
             found,
             known: FORMAT,
@@ -140,6 +140,9 @@ fn read(
     let mut rows = Rows::default();
     let objects =
         objects(&read, &mut rows).map_err(|error| OpenError::Damaged(error.to_string()))?;
+    if found < FORMAT {
+        take_over(&database, found)?;
+    }
     Ok(Loaded {
         database,
         rows,
@@ -147,6 +150,23 @@ fn read(
         sync_failed: Arc::clone(sync_failed),
         state: State::recovered(read.revision, objects),
     })
+}
+
+/// From now on it is this format's: a version that knows only `found` must not
+/// open it any more. Rows are read in either form and written in the new one.
+fn take_over(database: &Database, found: u64) -> Result<(), OpenError> {
+    let transaction = database.begin_write().map_err(storage_error)?;
+    {
+        let mut meta = transaction.open_table(META).map_err(storage_error)?;
+        meta.insert("format", FORMAT).map_err(storage_error)?;
+    }
+    transaction.commit().map_err(storage_error)?;
+    tracing::info!(
+        from = found,
+        to = FORMAT,
+        "the store was taken over from an older version"
+    );
+    Ok(())
 }
 
 fn format(database: &Database) -> Result<u64, OpenError> {
@@ -245,7 +265,11 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
                 revision: *revision,
                 object: Object::Manifest(Arc::new(record::from_bytes(bytes)?)),
             }),
-            Some((Row::JobStatus | Row::CronJobStatus, _)) => {}
+            Some((Row::Generic, _)) => others.push(Stored {
+                revision: *revision,
+                object: Object::Generic(Arc::new(record::from_bytes(bytes)?)),
+            }),
+            Some((Row::JobStatus | Row::CronJobStatus | Row::PodMetadata, _)) => {}
             Some((Row::Pod, id)) => {
                 let row: PodIn = record::from_bytes(bytes)?;
                 pods.push((*revision, Uid::from_random(id), row));
@@ -273,8 +297,15 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
         let template = templates
             .get(&number)
             .ok_or_else(|| missing_row(&format!("the template of pod {uid}")))?;
-        let pod = row.into_pod(uid, Arc::clone(template));
+        let metadata = read.rows.get(&Row::PodMetadata.key(uid.bits()));
+        let metadata = metadata
+            .map(|(_, bytes)| serde_json::from_slice(bytes).map(Arc::new))
+            .transpose()?;
+        let pod = row.into_pod(uid, Arc::clone(template), metadata);
         known.know_pod(&pod, number);
+        if let Some(metadata) = &pod.metadata {
+            known.know_pod_metadata(uid, metadata);
+        }
         objects.push(Stored {
             revision,
             object: Object::Pod(Arc::new(pod)),
@@ -335,4 +366,36 @@ pub(super) fn last_revision(database: &Database) -> Result<u64, StorageError> {
             error => StorageError::Corrupted(error.to_string()),
         })?;
     Ok(journal.last()?.map_or(0, |(last, _)| last.value()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Directory, Store};
+
+    fn set_format(dir: &std::path::Path, format: u64) {
+        let disk = Directory::lock(dir).unwrap();
+        let database = open(&disk, &Arc::default(), false).unwrap().unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.insert("format", format).unwrap();
+        drop(meta);
+        transaction.commit().unwrap();
+    }
+
+    #[test]
+    fn an_older_format_is_taken_over_and_a_newer_one_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let open_store = || Store::open(Directory::lock(dir.path()).unwrap());
+        drop(open_store().unwrap());
+        set_format(dir.path(), 1);
+        drop(open_store().unwrap());
+        let disk = Directory::lock(dir.path()).unwrap();
+        let database = open(&disk, &Arc::default(), false).unwrap().unwrap();
+        assert_eq!(format(&database).unwrap(), FORMAT);
+        drop((database, disk));
+        set_format(dir.path(), FORMAT + 1);
+        let error = open_store().err().unwrap();
+        assert!(matches!(error, OpenError::Newer { found, .. } if found == FORMAT + 1));
+    }
 }

@@ -40,10 +40,13 @@ pub(super) enum Row {
     /// What of a CronJob changes with every run.
     CronJobStatus,
     Manifest,
+    Generic,
+    /// What somebody made of a pod's metadata; few pods have it.
+    PodMetadata,
 }
 
 impl Row {
-    const ALL: [(Self, u8); 8] = [
+    const ALL: [(Self, u8); 10] = [
         (Self::Template, b'T'),
         (Self::Job, b'J'),
         (Self::JobStatus, b'j'),
@@ -52,6 +55,8 @@ impl Row {
         (Self::CronJob, b'C'),
         (Self::CronJobStatus, b'c'),
         (Self::Manifest, b'M'),
+        (Self::Generic, b'G'),
+        (Self::PodMetadata, b'p'),
     ];
 
     pub(super) fn key(self, id: u128) -> RowKey {
@@ -294,12 +299,18 @@ pub(super) fn pod_to_bytes(pod: &Pod, template: u64) -> Result<Vec<u8>, RowError
 }
 
 impl PodIn {
-    pub(super) fn into_pod(self, uid: Uid, template: Arc<PodTemplate>) -> Pod {
+    pub(super) fn into_pod(
+        self,
+        uid: Uid,
+        template: Arc<PodTemplate>,
+        metadata: Option<Arc<ObjectMeta>>,
+    ) -> Pod {
         Pod {
             uid,
             namespace: self.namespace,
             name: self.name,
             template,
+            metadata,
             index: self.index,
             index_failure_count: self.index_failure_count,
             index_ignored_failure_count: self.index_ignored_failure_count,
@@ -320,6 +331,21 @@ struct EventRow<S, E> {
     #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     time: Timestamp,
     source: S,
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
+    first: Timestamp,
+    count: u32,
+}
+
+/// An event of format 1, which was about one time.
+#[derive(Deserialize)]
+struct EventRow1 {
+    regarding: (Kind, Uid),
+    namespace: Arc<str>,
+    name: Arc<str>,
+    event: Event,
+    #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
+    time: Timestamp,
+    source: Arc<str>,
 }
 
 pub(super) fn event_to_bytes(event: &EventRecord) -> Result<Vec<u8>, RowError> {
@@ -330,11 +356,29 @@ pub(super) fn event_to_bytes(event: &EventRecord) -> Result<Vec<u8>, RowError> {
         event: &event.event,
         time: event.time,
         source: &*event.source,
+        first: event.first,
+        count: event.count,
     })
 }
 
 pub(super) fn event_from_bytes(uid: Uid, bytes: &[u8]) -> Result<EventRecord, RowError> {
-    let row: EventRow<Arc<str>, Event> = from_bytes(bytes)?;
+    let row = match from_bytes::<EventRow<Arc<str>, Event>>(bytes) {
+        Ok(row) => row,
+        // One of format 1 ends before the new fields, so it never reads as a new one.
+        Err(_) => {
+            let old: EventRow1 = from_bytes(bytes)?;
+            EventRow {
+                regarding: old.regarding,
+                namespace: old.namespace,
+                name: old.name,
+                event: old.event,
+                time: old.time,
+                source: old.source,
+                first: old.time,
+                count: 1,
+            }
+        }
+    };
     let (kind, regarding) = row.regarding;
     Ok(EventRecord {
         uid,
@@ -346,6 +390,8 @@ pub(super) fn event_from_bytes(uid: Uid, bytes: &[u8]) -> Result<EventRecord, Ro
         name: row.name,
         event: row.event,
         time: row.time,
+        first: row.first,
+        count: row.count,
         source: row.source.to_string().into(),
     })
 }
@@ -433,6 +479,7 @@ mod tests {
             namespace: "n".into(),
             name: "p".into(),
             template: Arc::clone(&job().spec.template),
+            metadata: None,
             index: Some(1),
             index_failure_count: Some(2),
             index_ignored_failure_count: None,
@@ -472,6 +519,8 @@ mod tests {
             name: "p".into(),
             event: Event::warning("R", "text"),
             time: at(8),
+            first: at(8),
+            count: 1,
             source: "kubelet".into(),
         }
     }
@@ -491,7 +540,7 @@ mod tests {
         assert_eq!(template, *pod.template);
         let row: PodIn = from_bytes(&pod_to_bytes(&pod, 7).unwrap()).unwrap();
         assert_eq!(row.template, 7);
-        let read = row.into_pod(pod.uid, Arc::clone(&pod.template));
+        let read = row.into_pod(pod.uid, Arc::clone(&pod.template), None);
         assert_eq!(format!("{read:?}"), format!("{pod:?}"));
         let read = event_from_bytes(event.uid, &event_to_bytes(&event).unwrap()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{event:?}"));
@@ -500,23 +549,45 @@ mod tests {
     /// When this fails, disks that were written before cannot be read: raise
     /// `FORMAT`, and read the older one.
     #[test]
-    fn the_form_of_rows_is_that_of_format_1() {
-        assert_eq!(super::super::FORMAT, 1);
+    fn the_form_of_rows_is_that_of_format_2() {
+        assert_eq!(super::super::FORMAT, 2);
         let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let generic = crate::GenericObject {
+            uid: Uid::from_random(4),
+            resource: "r".into(),
+            namespace: "".into(),
+            name: "g".into(),
+            json: b"{}".to_vec().into(),
+        };
         let rows = [
             hex(job_to_bytes(&job()).unwrap()),
             hex(job_status_to_bytes(&job()).unwrap()),
             hex(template_to_bytes(&pod().template).unwrap()),
             hex(pod_to_bytes(&pod(), 7).unwrap()),
             hex(event_to_bytes(&event()).unwrap()),
+            hex(to_bytes(&generic).unwrap()),
         ];
         insta::assert_snapshot!(rows.join("\n"), @"
         0764656661756c74016a80a8d6b90702012e0c7b226e616d65223a226a227d0f7b2274656d706c617465223a7b7d7d
         0180d0acf30e0102010152014d80f882ad1680a0d9e61d0180c8afa02500010102010304050201010305010006018098dc9334
         01016a818080808080808080818002012e027b7d117b22636f6e7461696e657273223a5b5d7d
         016e017007010101020080f882ad160180a0d9e61d1e0001030180c8afa02500000180f085da2c010745766963746564010466756c6c01014401648098dc9334030289094f4f4d4b696c6c6564016d80a8d6b90780d0acf30e00c08db7010104050006010001087368613235363a300011436f6e7461696e65724372656174696e670000000000000180e8888743000000000000
-        01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c6574
+        01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c657480c0b2cd3b01
+        8480808080808080808180020172000167027b7d
         ");
+    }
+
+    /// What format 1 wrote for the same event.
+    #[test]
+    fn an_event_of_format_1_happened_once() {
+        let hex = "01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c6574";
+        let bytes: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect();
+        let read = event_from_bytes(event().uid, &bytes).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", event()));
+        assert!(event_from_bytes(event().uid, &bytes[..bytes.len() - 1]).is_err());
     }
 
     #[test]

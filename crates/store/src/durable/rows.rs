@@ -41,6 +41,8 @@ pub(super) struct Rows {
     /// stand in `templates`.
     numbers: HashMap<usize, u64>,
     next_template: u64,
+    /// Pods whose metadata somebody changed, as the disk has it.
+    pod_metadata: HashMap<Uid, Arc<ObjectMeta>>,
 }
 
 struct Template {
@@ -59,6 +61,11 @@ impl Rows {
     pub(super) fn know_cron_job(&mut self, cron_job: &CronJob) {
         let parts = (Arc::clone(&cron_job.spec), Arc::clone(&cron_job.metadata));
         self.cron_jobs.insert(cron_job.uid, parts);
+    }
+
+    /// The disk has this metadata of a pod.
+    pub(super) fn know_pod_metadata(&mut self, pod: Uid, metadata: &Arc<ObjectMeta>) {
+        self.pod_metadata.insert(pod, Arc::clone(metadata));
     }
 
     /// The disk has this pod, with the template of that number.
@@ -98,12 +105,9 @@ impl Rows {
                     let bytes = record::template_to_bytes(&pod.template)?;
                     put(out, Row::Template, number.into(), bytes);
                 }
-                put(
-                    out,
-                    Row::Pod,
-                    pod.uid.bits(),
-                    record::pod_to_bytes(pod, number)?,
-                );
+                let id = pod.uid.bits();
+                put(out, Row::Pod, id, record::pod_to_bytes(pod, number)?);
+                self.translate_pod_metadata(pod, out)?;
             }
             Write::Put(Object::CronJob(cron_job)) => {
                 let id = cron_job.uid.bits();
@@ -124,6 +128,10 @@ impl Rows {
                 let id = manifest.uid.bits();
                 put(out, Row::Manifest, id, record::to_bytes(&**manifest)?);
             }
+            Write::Put(Object::Generic(generic)) => {
+                let id = generic.uid.bits();
+                put(out, Row::Generic, id, record::to_bytes(&**generic)?);
+            }
             Write::Put(Object::Event(event)) => {
                 put(
                     out,
@@ -134,6 +142,26 @@ impl Rows {
             }
             Write::Delete(key) => self.delete(*key, out),
         }
+        Ok(())
+    }
+
+    fn translate_pod_metadata(
+        &mut self,
+        pod: &Pod,
+        out: &mut Vec<RowChange>,
+    ) -> Result<(), RowError> {
+        let key = Row::PodMetadata.key(pod.uid.bits());
+        let known = match &pod.metadata {
+            Some(metadata) => self.pod_metadata.insert(pod.uid, Arc::clone(metadata)),
+            None => self.pod_metadata.remove(&pod.uid),
+        };
+        let value: Value = match (&pod.metadata, known) {
+            (Some(new), Some(known)) if Arc::ptr_eq(new, &known) => return Ok(()),
+            (Some(new), _) => Some(serde_json::to_vec(&**new)?.into()),
+            (None, Some(_)) => None,
+            (None, None) => return Ok(()),
+        };
+        out.push(RowChange { key, value });
         Ok(())
     }
 
@@ -192,10 +220,14 @@ impl Rows {
                     return;
                 };
                 gone(Row::Pod, id);
+                if self.pod_metadata.remove(&key.uid).is_some() {
+                    gone(Row::PodMetadata, id);
+                }
                 self.leave_template(number, out);
             }
             Kind::Event => gone(Row::Event, id),
             Kind::Manifest => gone(Row::Manifest, id),
+            Kind::Generic => gone(Row::Generic, id),
             Kind::CronJob => {
                 if self.cron_jobs.remove(&key.uid).is_some() {
                     gone(Row::CronJob, id);

@@ -15,7 +15,8 @@ use wasmjob_api::{
     PodStatus, SlotRecord, SlotVerdict, Terminated, Uid, Usage,
 };
 use wasmjob_store::{
-    EventRecord, Health, Key, Kind, ManifestObject, ManifestRecord, Object, Store, Transaction,
+    EventRecord, GenericObject, Health, Key, Kind, ManifestObject, ManifestRecord, Object, Store,
+    Transaction,
 };
 
 /// Makes commits that depend on nothing but the seed.
@@ -27,6 +28,7 @@ pub(crate) struct Work {
     events: Vec<Key>,
     cron_jobs: Vec<Arc<CronJob>>,
     manifests: Vec<Arc<ManifestRecord>>,
+    generic: Vec<Arc<GenericObject>>,
     /// A store in memory that has taken the same commits.
     pub(crate) model: Store,
 }
@@ -41,6 +43,7 @@ impl Work {
             events: Vec::new(),
             cron_jobs: Vec::new(),
             manifests: Vec::new(),
+            generic: Vec::new(),
             model: Store::new(),
         }
     }
@@ -51,7 +54,7 @@ impl Work {
         let mut objects = Vec::new();
         let mut deleted = Vec::new();
         for _ in 0..self.random.random_range(1..=5) {
-            match self.random.random_range(0..14) {
+            match self.random.random_range(0..17) {
                 0 => objects.push(self.new_job(revision)),
                 1 | 2 if !self.jobs.is_empty() => objects.push(self.change_job(revision)),
                 3 | 4 if !self.jobs.is_empty() => objects.push(self.new_pod()),
@@ -70,6 +73,10 @@ impl Work {
                 13 if self.cron_jobs.len() > 2 => {
                     deleted.push(Object::CronJob(self.cron_jobs.swap_remove(0)).key());
                     deleted.extend(self.manifests.pop().map(|it| Object::Manifest(it).key()));
+                }
+                14 | 15 => objects.push(self.put_generic()),
+                16 if self.generic.len() > 3 => {
+                    deleted.push(Object::Generic(self.generic.swap_remove(0)).key());
                 }
                 9 if self.events.len() > 5 => deleted.push(self.events.swap_remove(0)),
                 _ => objects.push(self.new_event()),
@@ -90,7 +97,7 @@ impl Work {
 
     fn uid(&mut self) -> Uid {
         self.next += 1;
-        Uid::from_random(self.next << 70)
+        Uid::from_random(self.next << 80)
     }
 
     fn now(&mut self) -> Timestamp {
@@ -155,6 +162,7 @@ impl Work {
             namespace: Arc::clone(&job.namespace),
             name: format!("{}-{}", job.name, self.next).into(),
             template: Arc::clone(&job.spec.template),
+            metadata: None,
             index: Some(3),
             index_failure_count: None,
             index_ignored_failure_count: None,
@@ -173,6 +181,12 @@ impl Work {
         let mut pod = (*self.pods[at]).clone();
         pod.status.phase = Phase::Succeeded;
         pod.status.message = Some("done".into());
+        if self.random.random_bool(0.3) {
+            pod.metadata = Some(Arc::new(ObjectMeta {
+                labels: Some([("seen".to_owned(), self.next.to_string())].into()),
+                ..ObjectMeta::default()
+            }));
+        }
         pod.status.containers = vec![ContainerStatus {
             state: ContainerState::Terminated(Box::new(Terminated {
                 exit_code: self.random.random(),
@@ -190,6 +204,28 @@ impl Work {
         }];
         self.pods[at] = Arc::new(pod);
         Object::Pod(Arc::clone(&self.pods[at]))
+    }
+
+    /// A new ConfigMap, or another state of one.
+    fn put_generic(&mut self) -> Object {
+        let old = self.random.random_range(0..2 * self.generic.len().max(1));
+        let uid = match self.generic.get(old) {
+            Some(old) => old.uid,
+            None => self.uid(),
+        };
+        let bytes = self.random.random_range(0..9_000);
+        let object = Arc::new(GenericObject {
+            uid,
+            resource: "configmaps".into(),
+            namespace: "default".into(),
+            name: uid.to_string().into(),
+            json: vec![self.random.random(); bytes].into(),
+        });
+        match self.generic.get_mut(old) {
+            Some(old) => *old = Arc::clone(&object),
+            None => self.generic.push(Arc::clone(&object)),
+        }
+        Object::Generic(object)
     }
 
     fn new_cron_job(&mut self, revision: u64) -> Object {
@@ -281,6 +317,8 @@ impl Work {
             name: "x".into(),
             event: Event::warning("Test", format!("event {}", self.next)),
             time: self.now(),
+            first: self.now(),
+            count: 1,
             source: "test".into(),
         };
         let object = Object::Event(Arc::new(event));
@@ -297,6 +335,7 @@ pub(crate) fn dump(store: &Store) -> Vec<String> {
         Kind::Event,
         Kind::CronJob,
         Kind::Manifest,
+        Kind::Generic,
     ];
     let mut all: Vec<String> = kinds
         .into_iter()

@@ -65,6 +65,8 @@ fn event(n: u64) -> Object {
         name: "report-29934421-x7k2p".into(),
         event: Event::normal("Completed", "Job completed"),
         time: "2026-11-25T03:00:00Z".parse().unwrap(),
+        first: "2026-11-25T03:00:00Z".parse().unwrap(),
+        count: 1,
         source: "bench".into(),
     }))
 }

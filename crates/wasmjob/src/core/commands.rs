@@ -90,7 +90,7 @@ impl Core {
             Kind::Job => self.job_names.get(names).copied(),
             Kind::Pod => self.pod_names.get(names).copied(),
             Kind::CronJob => self.cron_names.get(names).copied(),
-            Kind::Event | Kind::Manifest => None,
+            Kind::Event | Kind::Manifest | Kind::Generic => None,
         }
     }
 
@@ -207,7 +207,7 @@ impl Core {
                 }
                 self.delete_loose(turn, &pod, grace, now);
             }
-            Kind::Event | Kind::Manifest => turn.transaction.delete(key),
+            Kind::Event | Kind::Manifest | Kind::Generic => turn.transaction.delete(key),
         }
     }
 }
@@ -220,6 +220,7 @@ fn bare_pod(
 ) -> Pod {
     let metadata = pod.metadata;
     Pod {
+        metadata: None,
         uid,
         namespace: metadata.namespace.as_deref().unwrap_or("default").into(),
         name: metadata.name.as_deref().unwrap_or_default().into(),
@@ -262,5 +263,6 @@ pub(super) fn kind_name(kind: Kind) -> &'static str {
         Kind::CronJob => "CronJob",
         Kind::Event => "Event",
         Kind::Manifest => "manifest",
+        Kind::Generic => "object",
     }
 }

@@ -147,7 +147,8 @@ impl Core {
         let Some(entry) = self.jobs.get_mut(&uid) else {
             return;
         };
-        let is_gone = |pod: &Arc<Pod>| pod.status.phase.is_terminal() && !pod.tracked;
+        let is_gone =
+            |pod: &Arc<Pod>| pod.status.phase.is_terminal() && !pod.tracked && !pod.is_held();
         let deleting = entry.deleting.iter().filter_map(|uid| entry.pods.get(*uid));
         let gone: Vec<_> = deleting.filter(|pod| is_gone(pod)).cloned().collect();
         for pod in &gone {
@@ -230,8 +231,16 @@ impl Core {
                     base: Arc::clone(&pod.template.base),
                 })
             });
+            let metadata = pod.metadata.as_deref().map(|metadata| {
+                let mut metadata = metadata.clone();
+                if let Some(owners) = &mut metadata.owner_references {
+                    owners.retain(|owner| owner.controller != Some(true));
+                }
+                Arc::new(metadata)
+            });
             let pod = Arc::new(Pod {
                 template: Arc::clone(template),
+                metadata,
                 tracked: false,
                 ..(**pod).clone()
             });

@@ -10,7 +10,7 @@ use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
 use wasmjob_store::{Key, Store};
 
-use super::{ManifestChanges, ManifestFile};
+use super::{ManifestChanges, ManifestFile, Write, WriteError, Written};
 use crate::job::Propagation;
 use crate::{ApplyError, EditError, JobResult, PodResult};
 
@@ -21,6 +21,7 @@ pub(crate) enum Command {
     WaitPod(Uid, oneshot::Sender<PodResult>),
     Edit(Uid, EditFn, oneshot::Sender<Result<(), EditError>>),
     Delete(Key, Propagation),
+    Write(Box<Write>, oneshot::Sender<Result<Written, WriteError>>),
     ApplyManifest(
         ManifestFile,
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,

@@ -166,7 +166,7 @@ impl Core {
             Kind::Job => self.jobs.contains_key(&key.uid),
             Kind::CronJob => self.cron_jobs.contains_key(&key.uid),
             Kind::Pod => self.pod(key.uid).is_some(),
-            Kind::Event | Kind::Manifest => false,
+            Kind::Event | Kind::Manifest | Kind::Generic => false,
         }
     }
 
@@ -183,7 +183,7 @@ impl Core {
                 .get(&uid)
                 .is_some_and(|entry| entry.cron_job.deletion.is_some()),
             Kind::Pod => self.pod(uid).is_some_and(|pod| pod.deletion.is_some()),
-            Kind::Event | Kind::Manifest => false,
+            Kind::Event | Kind::Manifest | Kind::Generic => false,
         };
         if !is_going {
             return Ok(());

@@ -52,7 +52,7 @@ impl Core {
                 }
                 self.mark(owner);
             }
-            None if pod.deletion.is_some() && pod.status.phase.is_terminal() => {
+            None if pod.deletion.is_some() && pod.status.phase.is_terminal() && !pod.is_held() => {
                 self.loose.remove(&uid);
                 self.pod_gone(turn, &pod);
             }
@@ -89,6 +89,7 @@ impl Core {
             }
         };
         Pod {
+            metadata: None,
             uid,
             namespace: Arc::clone(&job.namespace),
             name,
@@ -164,7 +165,7 @@ impl Core {
         grace: Duration,
         now: Timestamp,
     ) {
-        if pod.status.phase.is_terminal() {
+        if pod.status.phase.is_terminal() && !pod.is_held() {
             self.loose.remove(&pod.uid);
             return self.pod_gone(turn, pod);
         }

@@ -42,6 +42,13 @@ impl Core {
             self.manifests
                 .insert(Arc::clone(&record.file), Arc::clone(record));
         }
+        let generic = self.store.list(Kind::Generic, |_| true).1;
+        for object in generic
+            .iter()
+            .filter_map(|stored| stored.object.as_generic())
+        {
+            self.know_generic(object);
+        }
         let jobs = self.store.list(Kind::Job, |_| true).1;
         for job in jobs.iter().filter_map(|stored| stored.object.as_job()) {
             let mut entry = JobEntry::new(Arc::clone(job));

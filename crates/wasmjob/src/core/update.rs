@@ -153,11 +153,17 @@ fn taken_over(old: ObjectMeta, new: ObjectMeta) -> ObjectMeta {
     }
 }
 
-fn update_job(row: &Job, new: batch::Job, base: &Arc<Path>) -> Result<Update, ApplyError> {
+pub(super) fn update_job(
+    row: &Job,
+    new: batch::Job,
+    base: &Arc<Path>,
+) -> Result<Update, ApplyError> {
     let old = row.to_object();
     let same_metadata = new.metadata.labels == old.metadata.labels
         && new.metadata.annotations == old.metadata.annotations
-        && new.metadata.finalizers == old.metadata.finalizers;
+        && new.metadata.finalizers == old.metadata.finalizers
+        && new.metadata.owner_references == old.metadata.owner_references
+        && new.metadata.managed_fields == old.metadata.managed_fields;
     let same_base = *base == row.spec.template.base;
     if new.spec == old.spec && same_metadata && same_base {
         return Ok(Update::Same);
@@ -166,7 +172,14 @@ fn update_job(row: &Job, new: batch::Job, base: &Arc<Path>) -> Result<Update, Ap
     refuse("Job.batch", &new.metadata, &errors)?;
     let mut job = row.clone();
     if !same_metadata {
-        job.metadata = Arc::new(taken_over((*row.metadata).clone(), new.metadata));
+        job.metadata = Arc::new(ObjectMeta {
+            labels: new.metadata.labels,
+            annotations: new.metadata.annotations,
+            finalizers: new.metadata.finalizers,
+            owner_references: new.metadata.owner_references,
+            managed_fields: new.metadata.managed_fields,
+            ..(*row.metadata).clone()
+        });
     }
     job.generation += i64::from(new.spec != old.spec);
     if new.spec != old.spec || !same_base {

@@ -92,6 +92,7 @@ impl World {
         let suffix = self.rng.next() % 100_000;
         let name = format!("{}{suffix:05}", pod_name_prefix(&self.job.name, new.index));
         self.put(Pod {
+            metadata: None,
             uid,
             namespace: Arc::clone(&self.job.namespace),
             name: name.into(),

@@ -1,0 +1,438 @@
+//! What clients of an API ask: to create, replace and delete single objects.
+//!
+//! A change names the state that it was made from (the very row that the store
+//! showed). If the object is another one by now, nothing happens and the client
+//! is told; so no change is ever lost, and no lock is held while a client thinks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use wasmjob_api::{CronJob, CronJobSpec, Job, JobStatus, Pod};
+use wasmjob_node::Clock as _;
+use wasmjob_store::{GenericObject, Key, Kind, Object};
+
+use super::commands::kind_name;
+use super::cron::controller_of;
+use super::turn::Turn;
+use super::update::{Update, update_job};
+use super::{Core, New};
+use crate::job::Propagation;
+use crate::{ApplyError, HostGone};
+
+/// A change of one object.
+pub enum Write {
+    /// A new object. It is defaulted and valid, and has a name.
+    Create(NewObject),
+    /// Another state in the place of `seen`.
+    Replace {
+        /// The state that the change was made from.
+        seen: Object,
+        /// What it is to be.
+        new: Replacement,
+    },
+    /// The object goes, once nothing holds it.
+    Delete {
+        /// Which.
+        key: Key,
+        /// The state that it must be in; `None` stands for any.
+        seen: Option<Object>,
+        /// What happens to what it owns; only for Jobs and CronJobs.
+        propagation: Propagation,
+        /// How long its containers may go on; `None` is what its spec says.
+        grace: Option<Duration>,
+    },
+}
+
+/// A new object.
+pub enum NewObject {
+    /// A Job.
+    Job(Box<batch::Job>),
+    /// A bare pod.
+    Pod(Box<core::Pod>),
+    /// A CronJob.
+    CronJob(Box<batch::CronJob>),
+    /// Any other.
+    Generic(GenericObject),
+}
+
+/// What an object is to be. Parts that a client has no say in are left as they are.
+pub enum Replacement {
+    /// A Job's metadata and spec.
+    Job(Box<batch::Job>),
+    /// A Job's status, of a Job that somebody else manages.
+    JobStatus(Box<JobStatus>),
+    /// A CronJob's metadata and spec.
+    CronJob(Box<batch::CronJob>),
+    /// A pod's labels, annotations, owner references, finalizers and managed fields.
+    PodMetadata(Box<ObjectMeta>),
+    /// Any other object as a whole.
+    Generic(GenericObject),
+}
+
+/// A change that is visible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// The object.
+    pub key: Key,
+    /// The revision; the object may be another one by now, or gone.
+    pub revision: u64,
+}
+
+/// Why a change was not made. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The object is not in the state that the change was made from.
+    #[error("the object has been modified")]
+    Conflict,
+    /// There is no such object.
+    #[error("there is no such object")]
+    NotFound,
+    /// The name is taken.
+    #[error("{0} already exists")]
+    AlreadyExists(String),
+    /// There is no such namespace.
+    #[error("there is no namespace {0:?}")]
+    NoNamespace(String),
+    /// The namespace is being deleted.
+    #[error("namespace {0:?} is being terminated")]
+    Terminating(String),
+    /// The object is not valid, in Kubernetes' words.
+    #[error("{0}")]
+    Invalid(String),
+    /// Nothing can be written at the moment.
+    #[error("nothing can be stored at the moment: {0}; nothing was changed")]
+    Unavailable(String),
+    /// The host is gone.
+    #[error(transparent)]
+    Gone(#[from] HostGone),
+}
+
+impl From<ApplyError> for WriteError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::AlreadyExists { kind, name, .. } => {
+                Self::AlreadyExists(format!("{kind} {name:?}"))
+            }
+            ApplyError::Unavailable(reason) => Self::Unavailable(reason),
+            ApplyError::Gone(gone) => Self::Gone(gone),
+            error => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+/// Resource, namespace and name of a generic object.
+pub(super) type GenericNames = (Arc<str>, Arc<str>, Arc<str>);
+
+/// The resource whose objects are namespaces.
+const NAMESPACES: &str = "namespaces";
+
+/// Annotation with the slots of a CronJob, which is rendered and never kept.
+const SLOTS: &str = "wasmjob.dev/slots";
+
+impl Core {
+    pub(super) fn write(&mut self, turn: &mut Turn, write: Write) -> Result<Written, WriteError> {
+        let key = match write {
+            Write::Create(new) => self.write_new(turn, new)?,
+            Write::Replace { seen, new } => {
+                self.check_seen(&seen)?;
+                self.replace(turn, seen, new)?
+            }
+            Write::Delete {
+                key,
+                seen,
+                propagation,
+                grace,
+            } => {
+                if let Some(seen) = &seen {
+                    self.check_seen(seen)?;
+                }
+                self.write_delete(turn, key, propagation, grace)?;
+                key
+            }
+        };
+        // This thread is the only one that commits, and commits a turn as one.
+        let revision = self.store.last_revision() + 1;
+        Ok(Written { key, revision })
+    }
+
+    fn write_new(&mut self, turn: &mut Turn, new: NewObject) -> Result<Key, WriteError> {
+        let here = || Arc::from(Path::new("."));
+        let new = match new {
+            NewObject::Job(job) => New::Job(job, here()),
+            NewObject::Pod(pod) => New::Pod(pod, here()),
+            NewObject::CronJob(cron_job) => New::CronJob(cron_job, here()),
+            NewObject::Generic(object) => return self.write_new_generic(turn, object),
+        };
+        if let Some((namespace, _)) = new.names() {
+            self.check_namespace(&namespace)?;
+        }
+        let applied = self.apply(turn, vec![new])?;
+        // One object was asked for, so one was made.
+        applied
+            .first()
+            .map(|applied| applied.key)
+            .ok_or(WriteError::NotFound)
+    }
+
+    fn write_new_generic(
+        &mut self,
+        turn: &mut Turn,
+        object: GenericObject,
+    ) -> Result<Key, WriteError> {
+        if !object.namespace.is_empty() {
+            self.check_namespace(&object.namespace)?;
+        }
+        let names = names(&object);
+        if self.generic.contains_key(&names) {
+            let text = format!("{} {:?}", object.resource, object.name);
+            return Err(WriteError::AlreadyExists(text));
+        }
+        Ok(self.put_generic(turn, object))
+    }
+
+    fn put_generic(&mut self, turn: &mut Turn, object: GenericObject) -> Key {
+        let object = Arc::new(object);
+        self.know_generic(&object);
+        let key = Key {
+            kind: Kind::Generic,
+            uid: object.uid,
+        };
+        turn.transaction.put(Object::Generic(object));
+        key
+    }
+
+    pub(super) fn know_generic(&mut self, object: &Arc<GenericObject>) {
+        if &*object.resource == NAMESPACES {
+            let name = Arc::clone(&object.name);
+            self.namespaces.insert(name, is_terminating(&object.json));
+        }
+        self.generic_uids.insert(object.uid, names(object));
+        self.generic.insert(names(object), Arc::clone(object));
+    }
+
+    fn check_namespace(&self, namespace: &str) -> Result<(), WriteError> {
+        match self.namespaces.get(namespace) {
+            None => Err(WriteError::NoNamespace(namespace.to_owned())),
+            Some(true) => Err(WriteError::Terminating(namespace.to_owned())),
+            Some(false) => Ok(()),
+        }
+    }
+
+    /// The object must be the very one that was seen.
+    fn check_seen(&self, seen: &Object) -> Result<(), WriteError> {
+        let uid = seen.key().uid;
+        let is_same = match seen {
+            Object::Job(seen) => {
+                let entry = self.jobs.get(&uid).ok_or(WriteError::NotFound)?;
+                Arc::ptr_eq(&entry.job, seen)
+            }
+            Object::CronJob(seen) => {
+                let entry = self.cron_jobs.get(&uid).ok_or(WriteError::NotFound)?;
+                Arc::ptr_eq(&entry.cron_job, seen)
+            }
+            Object::Pod(seen) => {
+                let pod = self.pod(uid).ok_or(WriteError::NotFound)?;
+                Arc::ptr_eq(pod, seen)
+            }
+            Object::Generic(seen) => {
+                let object = self.generic.get(&names(seen));
+                Arc::ptr_eq(object.ok_or(WriteError::NotFound)?, seen)
+            }
+            // Nobody changes these but the host.
+            Object::Event(_) | Object::Manifest(_) => true,
+        };
+        is_same.then_some(()).ok_or(WriteError::Conflict)
+    }
+
+    fn replace(
+        &mut self,
+        turn: &mut Turn,
+        seen: Object,
+        new: Replacement,
+    ) -> Result<Key, WriteError> {
+        let key = seen.key();
+        match (seen, new) {
+            (Object::Job(row), Replacement::Job(job)) => {
+                let base = Arc::clone(&row.spec.template.base);
+                let update = update_job(&row, *job, &base)?;
+                self.update(turn, update);
+                self.own_anew(row.uid);
+            }
+            (Object::Job(row), Replacement::JobStatus(status)) => {
+                let job = Job {
+                    status: *status,
+                    ..(*row).clone()
+                };
+                self.set_job(turn, job);
+                self.mark(row.uid);
+            }
+            (Object::CronJob(row), Replacement::CronJob(cron_job)) => {
+                let update = update_cron_job(&row, *cron_job);
+                self.update(turn, update);
+                self.sweep_cron_job(turn, row.uid);
+            }
+            (Object::Pod(row), Replacement::PodMetadata(metadata)) => {
+                let metadata = Some(Arc::new(Pod::given_metadata(*metadata)));
+                self.set_pod_metadata(turn, &row, metadata);
+            }
+            (Object::Generic(old), Replacement::Generic(new)) => {
+                if names(&old) != names(&new) || old.uid != new.uid {
+                    return Err(WriteError::Invalid(
+                        "an object's name and UID cannot change".to_owned(),
+                    ));
+                }
+                self.put_generic(turn, new);
+            }
+            (seen, _) => {
+                let kind = kind_name(seen.key().kind);
+                return Err(WriteError::Invalid(format!("{kind} cannot become that")));
+            }
+        }
+        Ok(key)
+    }
+
+    /// Another CronJob may control the Job now, or none.
+    fn own_anew(&mut self, job: wasmjob_api::Uid) {
+        let Some(entry) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        let owner = controller_of(&entry.job);
+        let before = std::mem::replace(&mut entry.owner, owner);
+        if before == owner {
+            return;
+        }
+        if let Some(before) = before {
+            if let Some(entry) = self.cron_jobs.get_mut(&before) {
+                entry.jobs.remove(&job);
+            }
+            self.mark_cron(before);
+        }
+        if let Some(owner) = owner {
+            if let Some(entry) = self.cron_jobs.get_mut(&owner) {
+                entry.jobs.insert(job);
+            }
+            self.mark_cron(owner);
+        }
+    }
+
+    fn set_pod_metadata(
+        &mut self,
+        turn: &mut Turn,
+        row: &Arc<Pod>,
+        metadata: Option<Arc<ObjectMeta>>,
+    ) {
+        let owner = row.template.owner.as_ref().map(|owner| owner.uid);
+        if let Some(owner) = owner.filter(|owner| self.jobs.contains_key(owner)) {
+            self.change_pod(turn, owner, row.uid, |pod| pod.metadata = metadata);
+            // The last finalizer may be gone.
+            return self.sweep(turn, owner);
+        }
+        let pod = Arc::new(Pod {
+            metadata,
+            ..(**row).clone()
+        });
+        if pod.deletion.is_some() && pod.status.phase.is_terminal() && !pod.is_held() {
+            self.loose.remove(&pod.uid);
+            return self.pod_gone(turn, &pod);
+        }
+        turn.put_pod(&pod);
+        self.loose.insert(pod.uid, pod);
+    }
+
+    fn write_delete(
+        &mut self,
+        turn: &mut Turn,
+        key: Key,
+        propagation: Propagation,
+        grace: Option<Duration>,
+    ) -> Result<(), WriteError> {
+        match key.kind {
+            Kind::Job if self.jobs.contains_key(&key.uid) => {
+                self.delete_job(turn, key.uid, propagation);
+            }
+            Kind::CronJob if self.cron_jobs.contains_key(&key.uid) => {
+                self.delete_cron_job(turn, key.uid, propagation);
+            }
+            Kind::Pod => {
+                let pod = self.pod(key.uid).cloned().ok_or(WriteError::NotFound)?;
+                let grace = grace.unwrap_or_else(|| super::pods::grace(&pod.template));
+                let now = self.clock.wall();
+                let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
+                match owner.filter(|owner| self.jobs.contains_key(owner)) {
+                    Some(owner) => {
+                        self.delete_pod(turn, owner, key.uid, grace, now);
+                        self.sweep(turn, owner);
+                    }
+                    None => self.delete_loose(turn, &pod, grace, now),
+                }
+            }
+            Kind::Generic => {
+                let names = self.generic_uids.remove(&key.uid);
+                let names = names.ok_or(WriteError::NotFound)?;
+                self.generic.remove(&names);
+                if &*names.0 == NAMESPACES {
+                    self.namespaces.remove(&names.2);
+                }
+                turn.transaction.delete(key);
+            }
+            Kind::Event => turn.transaction.delete(key),
+            Kind::Job | Kind::CronJob | Kind::Manifest => return Err(WriteError::NotFound),
+        }
+        Ok(())
+    }
+}
+
+fn names(object: &GenericObject) -> GenericNames {
+    (
+        Arc::clone(&object.resource),
+        Arc::clone(&object.namespace),
+        Arc::clone(&object.name),
+    )
+}
+
+/// Whether the namespace in `json` is being deleted.
+fn is_terminating(json: &[u8]) -> bool {
+    #[derive(Default, Deserialize)]
+    struct Metadata {
+        #[serde(rename = "deletionTimestamp")]
+        deletion: Option<serde::de::IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct Namespace {
+        #[serde(default)]
+        metadata: Metadata,
+    }
+    serde_json::from_slice::<Namespace>(json)
+        .is_ok_and(|namespace| namespace.metadata.deletion.is_some())
+}
+
+/// The CronJob with the metadata and spec of `new`, which is valid.
+fn update_cron_job(row: &CronJob, new: batch::CronJob) -> Update {
+    let mut given = new.metadata;
+    if let Some(annotations) = &mut given.annotations {
+        annotations.remove(SLOTS);
+    }
+    let metadata = ObjectMeta {
+        labels: given.labels,
+        annotations: given.annotations.filter(|all| !all.is_empty()),
+        finalizers: given.finalizers,
+        owner_references: given.owner_references,
+        managed_fields: given.managed_fields,
+        ..(*row.metadata).clone()
+    };
+    let has_changed = new.spec != row.spec.object;
+    if !has_changed && metadata == *row.metadata {
+        return Update::Same;
+    }
+    let spec = CronJobSpec::parse(new.spec, metadata.annotations.as_ref());
+    Update::CronJob(CronJob {
+        generation: row.generation + i64::from(has_changed),
+        spec: Arc::new(spec),
+        metadata: Arc::new(metadata),
+        ..row.clone()
+    })
+}

@@ -32,6 +32,7 @@ mod hint;
 mod json;
 mod kind;
 mod load;
+mod plain;
 mod problem;
 mod scalar;
 mod schema;
@@ -45,6 +46,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub use plain::{PlainYaml, Tree, plain_yaml};
 pub use problem::{Position, Problem, Problems, Severity, Warning};
 
 /// A text to be read, and the name it goes by in messages.

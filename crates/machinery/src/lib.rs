@@ -6,4 +6,21 @@
 //! It knows no HTTP, no store, no clock and no kind by name, unless a standard
 //! makes that kind special.
 
+pub mod apply;
+pub mod discovery;
+pub mod fields;
+pub mod gvk;
+pub mod negotiate;
+pub mod openapi;
+pub mod patch;
+pub mod proto;
+pub mod resource;
+pub mod selector;
+pub mod status;
+pub mod strict;
+pub mod table;
 pub mod types;
+pub mod validate_meta;
+
+#[cfg(test)]
+mod vectors;

@@ -54,6 +54,28 @@ pub enum Topology {
     Map(Vec<&'static str>),
 }
 
+/// Messages that are owned and applied as a whole wherever they stand
+/// (`x-kubernetes-map-type: atomic` of the type itself).
+const ATOMIC: &[&str] = &[
+    "core.v1.ConfigMapKeySelector",
+    "core.v1.FileKeySelector",
+    "core.v1.LocalObjectReference",
+    "core.v1.NodeSelector",
+    "core.v1.NodeSelectorTerm",
+    "core.v1.ObjectFieldSelector",
+    "core.v1.ObjectReference",
+    "core.v1.ResourceFieldSelector",
+    "core.v1.ScopeSelector",
+    "core.v1.SecretKeySelector",
+    "core.v1.SecretReference",
+    "core.v1.TopologySelectorTerm",
+    "core.v1.TypedLocalObjectReference",
+    "meta.v1.LabelSelector",
+    "meta.v1.OwnerReference",
+    "rbac.v1.RoleRef",
+    "rbac.v1.Subject",
+];
+
 /// What a field holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Type {
@@ -117,6 +139,13 @@ impl Type {
 }
 
 impl Message {
+    /// Whether it is owned and applied as a whole wherever it stands, unless a field
+    /// says otherwise.
+    #[must_use]
+    pub fn is_atomic(&self) -> bool {
+        ATOMIC.contains(&self.name)
+    }
+
     /// The field with that JSON name, also one of an inlined message.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
@@ -236,6 +265,8 @@ fn type_of(text: &'static str, within: &str, by_name: &HashMap<&'static str, usi
         "api.resource.Quantity" => Type::Quantity,
         "util.intstr.IntOrString" => Type::IntOrString,
         "meta.v1.FieldsV1" | "FieldsV1" => Type::FieldsV1,
+        // A message around a list in protobuf, where a map cannot hold lists.
+        "ExtraValue" => Type::List(Box::new(Type::String)),
         name => {
             let package = within.rsplit_once('.').map_or("", |(package, _)| package);
             let local = by_name.iter().find(|(known, _)| {

@@ -26,6 +26,8 @@ pub(crate) struct Refusal {
     pub(crate) hint: Option<&'static str>,
     /// Whether the text is not of the language at all.
     pub(crate) is_syntax: bool,
+    /// The key, if it is refused because it stands there already.
+    pub(crate) twice: Option<String>,
 }
 
 impl Refusal {
@@ -35,6 +37,7 @@ impl Refusal {
             message: message.into(),
             hint: None,
             is_syntax: false,
+            twice: None,
         }
     }
 }
@@ -73,6 +76,7 @@ fn syntax_error(error: &ScanError) -> Refusal {
         message,
         hint,
         is_syntax: true,
+        twice: None,
     }
 }
 
@@ -253,7 +257,10 @@ pub(crate) fn twice(entries: &[Entry], key: &str, at: Position) -> Refusal {
         .iter()
         .find(|entry| entry.key == key)
         .map_or(at, |e| e.key_at);
-    Refusal::new(at, format!("key {key:?} is already set at {first}"))
+    Refusal {
+        twice: Some(key.to_owned()),
+        ..Refusal::new(at, format!("key {key:?} is already set at {first}"))
+    }
 }
 
 /// Adds what `merged` (the value of `<<`) has and `entries` has not.

@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::time;
-use crate::CronJob;
+use crate::{CronJob, CronJobStatus, JobReference};
 
 /// The annotation that shows what became of the slots. What a client writes there is
 /// overwritten.
@@ -32,6 +32,24 @@ impl CronJob {
             metadata,
             spec: self.spec.object.clone(),
             status: Some(self.status()),
+        }
+    }
+
+    /// The status that a client has written: what clients see of it from `object`,
+    /// the rest as it is. What is no reference to a Job is left out.
+    #[must_use]
+    pub fn status_with_object(&self, object: &batch::CronJobStatus) -> CronJobStatus {
+        let active = object.active.iter().flatten().filter_map(|job| {
+            Some(JobReference {
+                uid: job.uid.as_deref()?.parse().ok()?,
+                name: job.name.as_deref()?.into(),
+            })
+        });
+        CronJobStatus {
+            active: active.collect(),
+            last_schedule_time: object.last_schedule_time.as_ref().map(|time| time.0),
+            last_successful_time: object.last_successful_time.as_ref().map(|time| time.0),
+            ..self.status.clone()
         }
     }
 

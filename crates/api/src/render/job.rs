@@ -1,9 +1,14 @@
 //! A Job as Kubernetes shows it.
 
+use std::borrow::Cow;
+
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1 as batch;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{text, time};
-use crate::{Job, JobCondition, JobStatus};
+use crate::field::{Error, ErrorList, Path};
+use crate::{IndexSet, Job, JobCondition, JobConditionType, JobStatus};
 
 impl Job {
     /// Renders the whole object, as `kubectl get -o yaml` would show it.
@@ -50,6 +55,91 @@ impl JobStatus {
             uncounted_terminated_pods: self.ready.map(|_| Default::default()),
         }
     }
+}
+
+impl JobStatus {
+    /// The status that a client has written: what clients see of it from `object`,
+    /// the rest as it is.
+    ///
+    /// # Errors
+    ///
+    /// A condition that is none of Kubernetes' own, or indexes that are none.
+    pub fn with_object(
+        &self,
+        object: &batch::JobStatus,
+        completions: u32,
+    ) -> Result<Self, ErrorList> {
+        let path = Path::new("status");
+        let mut errors = ErrorList::new();
+        let mut conditions = Vec::new();
+        for (index, condition) in object.conditions.iter().flatten().enumerate() {
+            match condition_of(condition) {
+                Some(condition) => conditions.push(condition),
+                None => {
+                    let path = path.child("conditions").index(index).child("type");
+                    let known = CONDITIONS.map(JobConditionType::as_str);
+                    errors.push(Error::not_supported(&path, &condition.type_, &known));
+                }
+            }
+        }
+        let mut indexes = |field: &str, text: Option<&str>| {
+            IndexSet::parse(text.unwrap_or_default(), completions).unwrap_or_else(|error| {
+                let path = path.child(field);
+                errors.push(Error::invalid(
+                    &path,
+                    text.unwrap_or_default(),
+                    error.to_string(),
+                ));
+                IndexSet::new()
+            })
+        };
+        let completed_indexes = indexes("completedIndexes", object.completed_indexes.as_deref());
+        let failed_indexes = object.failed_indexes.as_deref();
+        let failed_indexes = failed_indexes.map(|text| indexes("failedIndexes", Some(text)));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let count = |count: Option<i32>| u32::try_from(count.unwrap_or(0)).unwrap_or(0);
+        Ok(Self {
+            conditions,
+            start_time: object.start_time.as_ref().map(|time| time.0),
+            completion_time: object.completion_time.as_ref().map(|time| time.0),
+            active: count(object.active),
+            ready: object.ready.map(|ready| count(Some(ready))),
+            terminating: object
+                .terminating
+                .map(|terminating| count(Some(terminating))),
+            succeeded: count(object.succeeded),
+            failed: count(object.failed),
+            completed_indexes,
+            failed_indexes,
+            backoff: self.backoff,
+        })
+    }
+}
+
+const CONDITIONS: [JobConditionType; 5] = [
+    JobConditionType::Suspended,
+    JobConditionType::FailureTarget,
+    JobConditionType::Failed,
+    JobConditionType::SuccessCriteriaMet,
+    JobConditionType::Complete,
+];
+
+fn condition_of(condition: &batch::JobCondition) -> Option<JobCondition> {
+    let condition_type = CONDITIONS
+        .into_iter()
+        .find(|known| known.as_str() == condition.type_)?;
+    let text = |text: &Option<String>| Cow::Owned(text.clone().unwrap_or_default());
+    let time = |time: &Option<Time>| time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    Some(JobCondition {
+        condition_type,
+        status: condition.status == "True",
+        reason: text(&condition.reason),
+        message: text(&condition.message),
+        last_probe: time(&condition.last_probe_time),
+        last_transition: time(&condition.last_transition_time),
+    })
 }
 
 fn condition(condition: &JobCondition) -> batch::JobCondition {

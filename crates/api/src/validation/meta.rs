@@ -6,18 +6,83 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use super::{Errors, names, text};
-use crate::field::{Error, Path};
+use crate::field::{Error, ErrorList, Path};
 
 /// Keys and values of all annotations together.
 const ANNOTATIONS_BYTES_MAX: usize = 256 << 10;
 
-/// Metadata of an object whose name is a DNS subdomain.
+/// How the objects of a kind may be named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameRule {
+    /// A DNS subdomain of RFC 1123, as of most kinds.
+    Subdomain,
+    /// A DNS label of RFC 1123, as of namespaces.
+    Label,
+    /// Anything that can stand in a path, as of roles.
+    PathSegment,
+}
+
+impl NameRule {
+    /// What is wrong with a name, or with the prefix of one.
+    fn check(self, name: &str, prefix: bool) -> Vec<String> {
+        // The suffix that will follow may end in what a prefix may not.
+        let named = match prefix {
+            true => format!("{}a", name.strip_suffix('-').unwrap_or(name)),
+            false => name.to_owned(),
+        };
+        match self {
+            Self::Subdomain => names::dns1123_subdomain(&named),
+            Self::Label => names::dns1123_label(&named),
+            Self::PathSegment if !prefix && matches!(name, "." | "..") => {
+                vec![format!("may not be '{name}'")]
+            }
+            Self::PathSegment => {
+                let found = ['/', '%'].into_iter().filter(|sign| name.contains(*sign));
+                found
+                    .map(|sign| format!("may not contain '{sign}'"))
+                    .collect()
+            }
+        }
+    }
+}
+
+/// What is wrong with the metadata of any new object.
+#[must_use]
+pub fn validate_metadata(metadata: &ObjectMeta, rule: NameRule, namespaced: bool) -> ErrorList {
+    let mut errors = Errors::new();
+    new_object(
+        &mut errors,
+        metadata,
+        &Path::new("metadata"),
+        rule,
+        namespaced,
+    );
+    errors.into_list()
+}
+
+/// What is wrong with the metadata of any object after an update.
+#[must_use]
+pub fn validate_metadata_update(new: &ObjectMeta, old: &ObjectMeta) -> ErrorList {
+    let mut errors = Errors::new();
+    object_meta_update(&mut errors, new, old, &Path::new("metadata"));
+    errors.into_list()
+}
+
+/// Metadata of an object of a namespace whose name is a DNS subdomain.
 pub(super) fn object_meta(errors: &mut Errors, metadata: &ObjectMeta, path: &Path) {
+    new_object(errors, metadata, path, NameRule::Subdomain, true);
+}
+
+fn new_object(
+    errors: &mut Errors,
+    metadata: &ObjectMeta,
+    path: &Path,
+    rule: NameRule,
+    namespaced: bool,
+) {
     let prefix = text(&metadata.generate_name);
     if !prefix.is_empty() {
-        // The suffix that will follow may end in what a prefix may not.
-        let named = format!("{}a", prefix.strip_suffix('-').unwrap_or(prefix));
-        for message in names::dns1123_subdomain(&named) {
+        for message in rule.check(prefix, true) {
             errors.push(Error::invalid(&path.child("generateName"), prefix, message));
         }
     }
@@ -28,13 +93,19 @@ pub(super) fn object_meta(errors: &mut Errors, metadata: &ObjectMeta, path: &Pat
             "name or generateName is required",
         ));
     } else {
-        errors.dns_subdomain(name, &path.child("name"));
+        for message in rule.check(name, false) {
+            errors.push(Error::invalid(&path.child("name"), name, message));
+        }
     }
     let namespace = text(&metadata.namespace);
-    if namespace.is_empty() {
-        errors.push(Error::required(&path.child("namespace"), ""));
-    } else {
-        errors.dns_label(namespace, &path.child("namespace"));
+    match (namespaced, namespace.is_empty()) {
+        (true, true) => errors.push(Error::required(&path.child("namespace"), "")),
+        (true, false) => errors.dns_label(namespace, &path.child("namespace")),
+        (false, true) => {}
+        (false, false) => errors.push(Error::forbidden(
+            &path.child("namespace"),
+            "not allowed on this type",
+        )),
     }
     rest(errors, metadata, path);
 }

@@ -52,7 +52,9 @@ fn is_name_part(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
 }
 
-pub(crate) fn dns1123_label(text: &str) -> Vec<String> {
+/// What is wrong with `text` as a DNS label of RFC 1123; nothing if it is one.
+#[must_use]
+pub fn dns1123_label(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
     if text.len() > LABEL_BYTES_MAX {
         messages.push(too_long(LABEL_BYTES_MAX));
@@ -63,7 +65,9 @@ pub(crate) fn dns1123_label(text: &str) -> Vec<String> {
     messages
 }
 
-pub(crate) fn dns1123_subdomain(text: &str) -> Vec<String> {
+/// What is wrong with `text` as a DNS subdomain of RFC 1123; nothing if it is one.
+#[must_use]
+pub fn dns1123_subdomain(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
     if text.len() > SUBDOMAIN_BYTES_MAX {
         messages.push(too_long(SUBDOMAIN_BYTES_MAX));
@@ -74,7 +78,9 @@ pub(crate) fn dns1123_subdomain(text: &str) -> Vec<String> {
     messages
 }
 
-pub(crate) fn qualified_name(text: &str) -> Vec<String> {
+/// What is wrong with `text` as a qualified name, the key of a label; nothing if it is one.
+#[must_use]
+pub fn qualified_name(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
     let parts: Vec<&str> = text.split('/').collect();
     let name = match parts.as_slice() {
@@ -106,7 +112,9 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
     messages
 }
 
-pub(crate) fn label_value(text: &str) -> Vec<String> {
+/// What is wrong with `text` as the value of a label; nothing if it is one.
+#[must_use]
+pub fn label_value(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
     if text.len() > LABEL_BYTES_MAX {
         messages.push(too_long(LABEL_BYTES_MAX));

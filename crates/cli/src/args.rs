@@ -3,6 +3,7 @@
 mod cron;
 
 use std::io::{IsTerminal, Stderr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -152,6 +153,16 @@ pub(crate) struct ServeArgs {
     /// changes is taken over, one that goes takes its objects along.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) manifests: Option<PathBuf>,
+    /// Answer the Kubernetes API at ADDR; port 0 takes a free one, and `none` leaves
+    /// only the socket in the data directory [default: 127.0.0.1:6443].
+    #[arg(long, value_name = "ADDR", value_parser = listen)]
+    pub(crate) listen: Option<Listen>,
+    /// A name or address, beside this machine's own, under which clients reach the API.
+    #[arg(long = "tls-san", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// A file of tokens that clients may show: lines `token,user,uid,"group1,group2"`.
+    #[arg(long = "token-auth-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) token_file: Option<PathBuf>,
     /// The time zone of CronJobs that name none, e.g. Europe/Berlin [default: UTC].
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(crate) zone: Option<Zone>,
@@ -167,6 +178,33 @@ pub(crate) struct ServeArgs {
     pub(crate) log_format: Option<LogFormat>,
     #[command(flatten)]
     pub(crate) host: HostArgs,
+}
+
+/// Where the API is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// At this address, and on the socket.
+    At(SocketAddr),
+    /// On the socket only.
+    SocketOnly,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self::At(SocketAddr::from(([127, 0, 0, 1], 6443)))
+    }
+}
+
+/// Reads an address to listen at.
+pub(crate) fn listen(text: &str) -> Result<Listen, String> {
+    match text {
+        "none" => Ok(Listen::SocketOnly),
+        text => text.parse().map(Listen::At).map_err(|_| {
+            format!(
+                "{text:?} is no address and port, such as 127.0.0.1:6443 or [::]:6443, nor `none`"
+            )
+        }),
+    }
 }
 
 /// How diagnostics are written.

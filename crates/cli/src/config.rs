@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use wasmjob::Alias;
 use wasmjob::api::schedule::Zone;
 
-use crate::args::{self, LogFormat};
+use crate::args::{self, Listen, LogFormat};
 
 /// The file's keys.
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +48,14 @@ pub(crate) struct ServeConfig {
     pub(crate) data_dir: Option<PathBuf>,
     /// As `--manifests`; relative to the file.
     pub(crate) manifests: Option<PathBuf>,
+    /// As `--listen`.
+    #[serde(default, deserialize_with = "listen")]
+    pub(crate) listen: Option<Listen>,
+    /// As `--tls-san`.
+    #[serde(default)]
+    pub(crate) tls_san: Vec<String>,
+    /// As `--token-auth-file`; relative to the file.
+    pub(crate) token_auth_file: Option<PathBuf>,
     /// As `--zone`.
     #[serde(default, deserialize_with = "zone")]
     pub(crate) zone: Option<Zone>,
@@ -71,6 +79,10 @@ fn as_flag<'de, D: Deserializer<'de>, T>(
 
 fn quantity<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     as_flag(from, args::bytes)
+}
+
+fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Listen>, D::Error> {
+    as_flag(from, args::listen)
 }
 
 fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zone>, D::Error> {
@@ -102,6 +114,7 @@ impl Config {
             &mut config.cache_dir,
             &mut config.serve.data_dir,
             &mut config.serve.manifests,
+            &mut config.serve.token_auth_file,
         ];
         let paths = config.allow_host_path.iter_mut();
         for dir in paths.chain(own.into_iter().flatten()) {

@@ -21,6 +21,15 @@ pub(crate) fn print(state: &State, host: &Host, args: &RunArgs) -> anyhow::Resul
     }
 }
 
+/// Prints one line for whoever reads the output; a reader that has gone misses it.
+pub(crate) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = written {
+        tracing::debug!(%error, "standard output is closed");
+    }
+}
+
 /// Whether the reader of our output has gone.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| {

@@ -4,6 +4,7 @@ mod manifests;
 mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -11,11 +12,13 @@ use sd_notify::NotifyState;
 use tokio::time::{Instant, sleep_until};
 use wasmjob::api::schedule::Zone;
 use wasmjob::{Health, Host};
+use wasmjob_server::{Config as ApiConfig, Server};
 
-use crate::args::{LogFormat, ServeArgs};
+use crate::args::{Listen, LogFormat, ServeArgs};
 use crate::config::{Config, default_data_dir};
 use crate::exit::{Exit, usage};
 use crate::host;
+use crate::report;
 use crate::serve::manifests::Manifests;
 use crate::signals::{SIGHUP, Signals};
 
@@ -54,10 +57,29 @@ pub(crate) fn serve(args: &ServeArgs, diagnose: impl FnOnce(LogFormat)) -> anyho
         builder = builder.finished_pods(max);
     }
     let host = builder.build().context("failed to start the host")?;
+    let host = Arc::new(host);
+    let listen = args.listen.or(own.listen).unwrap_or_default();
+    let server = Server::start(
+        Arc::clone(&host),
+        ApiConfig {
+            data_dir: data_dir.clone(),
+            listen: match listen {
+                Listen::At(address) => Some(address),
+                Listen::SocketOnly => None,
+            },
+            token_file: args
+                .token_file
+                .clone()
+                .or_else(|| own.token_auth_file.clone()),
+            names: args.names.iter().chain(&own.tls_san).cloned().collect(),
+        },
+    )
+    .context("failed to start the API")?;
     tracing::info!(
         data_dir = %data_dir.display(),
         manifests = manifests.as_deref().map(|dir| tracing::field::display(dir.display())),
         zone = zone.name(),
+        listen = server.address().map(tracing::field::display),
         "serving wasmjob {}",
         env!("CARGO_PKG_VERSION")
     );
@@ -69,13 +91,17 @@ pub(crate) fn serve(args: &ServeArgs, diagnose: impl FnOnce(LogFormat)) -> anyho
         .drain_timeout
         .or(own.drain_timeout)
         .unwrap_or(DRAIN_TIMEOUT);
-    let exit = runtime.block_on(async { Daemon::new(host, manifests).run(drain).await });
+    if let Some(kubeconfig) = server.kubeconfig() {
+        report::line(&format!("export KUBECONFIG={}", kubeconfig.display()));
+    }
+    let exit = runtime.block_on(async { Daemon::new(host, server, manifests).run(drain).await });
     Ok(exit)
 }
 
 /// The process as systemd and its operator see it.
 struct Daemon {
-    host: Host,
+    host: Arc<Host>,
+    server: Server,
     manifests: Option<Manifests>,
     signals: Signals,
     health: Health,
@@ -92,7 +118,7 @@ enum Event {
 }
 
 impl Daemon {
-    fn new(host: Host, manifests: Option<PathBuf>) -> Self {
+    fn new(host: Arc<Host>, server: Server, manifests: Option<PathBuf>) -> Self {
         Self {
             manifests: manifests.map(Manifests::new),
             signals: Signals::listen_to_reload(),
@@ -100,6 +126,7 @@ impl Daemon {
             // Half of the time after which it would give us up.
             watchdog: sd_notify::watchdog_enabled().map(|limit| limit / 2),
             host,
+            server,
         }
     }
 
@@ -198,6 +225,7 @@ impl Daemon {
                 tracing::warn!("running pods are ended; they will have failed at the next start");
             }
         }
+        drop(self.server);
         drop(self.host);
         tracing::info!("stopped");
         Exit::Complete

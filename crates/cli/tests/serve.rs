@@ -126,7 +126,13 @@ struct Served {
 impl Served {
     fn start(data: &Path, manifests: &Path, args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
-            .args(["serve", "--no-cache", "--data-dir"])
+            .args([
+                "serve",
+                "--no-cache",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+            ])
             .arg(data)
             .arg("--manifests")
             .arg(manifests)
@@ -553,7 +559,7 @@ fn diagnostics_are_json_where_asked_and_flags_come_from_the_config_too() {
     let config = place.dir.path().join("config.toml");
     std::fs::write(
         &config,
-        "memory = \"64Mi\"\n[serve]\ndata-dir = \"elsewhere\"\nmanifests = \"manifests\"\nzone = \"Asia/Tokyo\"\nlog-format = \"json\"\n",
+        "memory = \"64Mi\"\n[serve]\ndata-dir = \"elsewhere\"\nmanifests = \"manifests\"\nzone = \"Asia/Tokyo\"\nlisten = \"127.0.0.1:0\"\nlog-format = \"json\"\n",
     )
     .unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
@@ -563,7 +569,12 @@ fn diagnostics_are_json_where_asked_and_flags_come_from_the_config_too() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let first: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    // The keys of the API come first.
+    let first = lines
+        .by_ref()
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
+        .find(|line| line["zone"] != serde_json::Value::Null)
+        .unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(first["zone"], "Asia/Tokyo");

@@ -28,5 +28,6 @@ pub use durable::{Directory, Disk, Medium, OpenError};
 pub use object::{
     Change, EventRecord, GenericObject, Key, Kind, ManifestObject, ManifestRecord, Object, Stored,
 };
+pub use state::EVENTS_KEPT;
 pub use store::{Health, Store, Transaction};
 pub use watch::{Expired, Watch};

@@ -14,7 +14,7 @@ pub(crate) const HISTORY_CHANGES: usize = 100_000;
 
 /// Events that are kept, oldest dropped first: they are hints for people, and
 /// Kubernetes drops its own after an hour.
-const EVENTS_KEPT: usize = 20_000;
+pub const EVENTS_KEPT: usize = 20_000;
 
 #[derive(Debug)]
 pub(crate) enum Write {

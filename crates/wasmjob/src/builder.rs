@@ -20,7 +20,7 @@ use wasmjob_store::{Health, Key, Kind, Store};
 
 use crate::clock::SteadyClock;
 use crate::core::{Core, Mailbox};
-use crate::host::Threads;
+use crate::host::{HostNode, Threads};
 use crate::random::Random;
 use crate::{BuildError, Host};
 
@@ -257,8 +257,9 @@ impl HostBuilder {
         let waker = Arc::clone(&mailbox);
         let ticked = Arc::clone(&mailbox);
         engine.on_tick(move || ticked.tick());
+        let node_name: Arc<str> = Arc::from(self.node_name);
         let config = NodeConfig {
-            name: Arc::from(self.node_name),
+            name: Arc::clone(&node_name),
             capacity,
             // A container without a limit must still fit beside another one.
             default_memory_bytes: self.limits.memory_bytes.min(capacity.memory_bytes / 2),
@@ -283,7 +284,7 @@ impl HostBuilder {
         let core = Core::new(
             store.clone(),
             node,
-            clock,
+            Arc::clone(&clock),
             random,
             Arc::clone(&mailbox),
             self.zone,
@@ -304,6 +305,11 @@ impl HostBuilder {
             store,
             logs,
             images,
+            HostNode {
+                name: node_name,
+                capacity,
+                clock,
+            },
         ))
     }
 }

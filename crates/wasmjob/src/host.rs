@@ -8,10 +8,11 @@ use tokio::sync::oneshot;
 use wasmjob_api::manifest::{self, Manifest, Source};
 use wasmjob_api::{Job, Uid};
 use wasmjob_image::{ImageError, Images};
-use wasmjob_node::{LogFeed, Logs};
+use wasmjob_node::{Clock as _, LogFeed, Logs, Resources};
 use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
 use crate::builder::Scratch;
+use crate::clock::SteadyClock;
 use crate::core::{
     Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, Write, WriteError, Written,
 };
@@ -24,6 +25,14 @@ pub struct Host {
     store: Store,
     logs: Logs,
     images: Arc<Images>,
+    node: HostNode,
+}
+
+/// What a host tells of its node.
+pub(crate) struct HostNode {
+    pub(crate) name: Arc<str>,
+    pub(crate) capacity: Resources,
+    pub(crate) clock: Arc<SteadyClock>,
 }
 
 /// The host's thread and what must outlive it.
@@ -62,12 +71,19 @@ impl Host {
         HostBuilder::default()
     }
 
-    pub(crate) fn new(threads: Threads, store: Store, logs: Logs, images: Arc<Images>) -> Self {
+    pub(crate) fn new(
+        threads: Threads,
+        store: Store,
+        logs: Logs,
+        images: Arc<Images>,
+        node: HostNode,
+    ) -> Self {
         Self {
             threads,
             store,
             logs,
             images,
+            node,
         }
     }
 
@@ -313,6 +329,30 @@ impl Host {
     #[must_use]
     pub fn follow_logs(&self) -> LogFeed {
         self.logs.feed(None)
+    }
+
+    /// Follows the output of one Job's pods from now on.
+    #[must_use]
+    pub fn follow_logs_of(&self, job: Uid) -> LogFeed {
+        self.logs.feed(Some(job))
+    }
+
+    /// The name of its node.
+    #[must_use]
+    pub fn node_name(&self) -> &Arc<str> {
+        &self.node.name
+    }
+
+    /// What its node can give to pods.
+    #[must_use]
+    pub fn capacity(&self) -> Resources {
+        self.node.capacity
+    }
+
+    /// What time it is for this host (wall time).
+    #[must_use]
+    pub fn now(&self) -> jiff::Timestamp {
+        self.node.clock.wall()
     }
 
     /// The logs of a pod, as far as they are kept: one for each run of a container.

@@ -64,8 +64,8 @@ pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, Limits, LinkError, Stream,
 };
 pub use wasmjob_store::{
-    Change, EventRecord, Expired, GenericObject, Health, Key, Kind, Object, Store, Stored,
-    Transaction, Watch,
+    Change, EVENTS_KEPT, EventRecord, Expired, GenericObject, Health, Key, Kind, Object, Store,
+    Stored, Transaction, Watch,
 };
 #[cfg(feature = "durable")]
 pub use wasmjob_store::{Directory, OpenError};

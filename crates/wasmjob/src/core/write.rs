@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use wasmjob_api::{CronJob, CronJobSpec, Job, JobStatus, Pod};
+use wasmjob_api::{CronJob, CronJobSpec, CronJobStatus, Job, JobStatus, Pod};
 use wasmjob_node::Clock as _;
 use wasmjob_store::{GenericObject, Key, Kind, Object};
 
@@ -61,12 +61,10 @@ pub enum NewObject {
 
 /// What an object is to be. Parts that a client has no say in are left as they are.
 pub enum Replacement {
-    /// A Job's metadata and spec.
-    Job(Box<batch::Job>),
-    /// A Job's status, of a Job that somebody else manages.
-    JobStatus(Box<JobStatus>),
-    /// A CronJob's metadata and spec.
-    CronJob(Box<batch::CronJob>),
+    /// A Job's metadata and spec; and its status, where the client may set it.
+    Job(Box<batch::Job>, Option<Box<JobStatus>>),
+    /// A CronJob's metadata and spec; and its status, where the client may set it.
+    CronJob(Box<batch::CronJob>, Option<Box<CronJobStatus>>),
     /// A pod's labels, annotations, owner references, finalizers and managed fields.
     PodMetadata(Box<ObjectMeta>),
     /// Any other object as a whole.
@@ -256,22 +254,36 @@ impl Core {
     ) -> Result<Key, WriteError> {
         let key = seen.key();
         match (seen, new) {
-            (Object::Job(row), Replacement::Job(job)) => {
+            (Object::Job(row), Replacement::Job(job, status)) => {
                 let base = Arc::clone(&row.spec.template.base);
-                let update = update_job(&row, *job, &base)?;
+                let update = match (update_job(&row, *job, &base)?, status) {
+                    (Update::Job(job), Some(status)) => Update::Job(Job {
+                        status: *status,
+                        ..job
+                    }),
+                    (Update::Same, Some(status)) if *status != row.status => Update::Job(Job {
+                        status: *status,
+                        ..(*row).clone()
+                    }),
+                    (update, _) => update,
+                };
                 self.update(turn, update);
                 self.own_anew(row.uid);
             }
-            (Object::Job(row), Replacement::JobStatus(status)) => {
-                let job = Job {
-                    status: *status,
-                    ..(*row).clone()
+            (Object::CronJob(row), Replacement::CronJob(cron_job, status)) => {
+                let update = match (update_cron_job(&row, *cron_job), status) {
+                    (Update::CronJob(cron_job), Some(status)) => Update::CronJob(CronJob {
+                        status: *status,
+                        ..cron_job
+                    }),
+                    (Update::Same, Some(status)) if *status != row.status => {
+                        Update::CronJob(CronJob {
+                            status: *status,
+                            ..(*row).clone()
+                        })
+                    }
+                    (update, _) => update,
                 };
-                self.set_job(turn, job);
-                self.mark(row.uid);
-            }
-            (Object::CronJob(row), Replacement::CronJob(cron_job)) => {
-                let update = update_cron_job(&row, *cron_job);
                 self.update(turn, update);
                 self.sweep_cron_job(turn, row.uid);
             }

@@ -1,0 +1,185 @@
+//! What clients expect to find, and what nobody else here looks after: namespaces
+//! and what belongs into each, the node, and objects whose owners are gone.
+//!
+//! One task follows the store's changes; its work is that of what changed.
+
+mod bootstrap;
+mod garbage;
+mod namespaces;
+mod node;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use wasmjob::api::Uid;
+use wasmjob::{
+    Change, GenericObject, Key, Kind, NewObject, Object, Propagation, Replacement, Watch, Write,
+    WriteError,
+};
+
+use crate::api::Api;
+use crate::housekeeping::garbage::Owners;
+use crate::housekeeping::namespaces::Namespaces;
+use crate::render::seconds;
+
+pub(crate) use bootstrap::bootstrap;
+pub(crate) use node::renew_lease;
+
+/// How long what could not be written waits until it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Follows the changes for as long as the host is there.
+pub(crate) struct Housekeeper {
+    api: Arc<Api>,
+    watch: Watch,
+    namespaces: Namespaces,
+    owners: Owners,
+}
+
+impl Housekeeper {
+    pub(crate) fn new(api: Arc<Api>) -> Self {
+        let store = api.host.store();
+        Self {
+            watch: store.watch(store.revision()),
+            namespaces: Namespaces::default(),
+            owners: Owners::default(),
+            api,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        self.relist().await;
+        while !self.api.host.is_gone() {
+            match self.watch.next().await {
+                Ok(changes) => {
+                    for (_, change) in changes {
+                        self.look(&change);
+                    }
+                }
+                Err(_) => self.relist().await,
+            }
+            self.act().await;
+        }
+    }
+
+    /// Looks at everything as it is.
+    async fn relist(&mut self) {
+        let store = self.api.host.store().clone();
+        self.watch = store.watch(store.revision());
+        self.owners = Owners::default();
+        for kind in [Kind::Generic, Kind::CronJob, Kind::Job, Kind::Pod] {
+            for stored in store.list(kind, |_| true).1 {
+                self.look(&Change::Added(stored.object));
+            }
+        }
+        self.owners.look_for_lost(&store);
+        self.act().await;
+    }
+
+    fn look(&mut self, change: &Change) {
+        self.namespaces.look(change);
+        self.owners.look(change);
+    }
+
+    /// Does what is to be done; what cannot be written now is tried again.
+    async fn act(&mut self) {
+        loop {
+            let namespaces = self.namespaces.act(&self.api).await;
+            let owners = self.owners.act(&self.api).await;
+            if namespaces.is_ok() && owners.is_ok() || self.api.host.is_gone() {
+                return;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+impl Api {
+    /// Creates a generic object, unless there is one of that name.
+    pub(crate) async fn ensure(
+        &self,
+        resource: &str,
+        namespace: &str,
+        mut value: Value,
+    ) -> Result<(), WriteError> {
+        let name = crate::kinds::meta(&value, "name").to_owned();
+        if self.cache.get(resource, namespace, &name).is_some() {
+            return Ok(());
+        }
+        let stamp = self.stamp();
+        let metadata = crate::kinds::metadata(&mut value);
+        metadata.insert("uid".to_owned(), stamp.uid.to_string().into());
+        metadata.insert("creationTimestamp".to_owned(), seconds(stamp.now).into());
+        if !namespace.is_empty() {
+            metadata.insert("namespace".to_owned(), namespace.into());
+        }
+        let object = generic(stamp.uid, resource, namespace, &name, &value);
+        match self
+            .host
+            .write(Write::Create(NewObject::Generic(object)))
+            .await
+        {
+            Ok(_) | Err(WriteError::AlreadyExists(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts `value` in the place of the generic object of the whole cluster with its
+    /// name; nothing, if it has changed meanwhile.
+    pub(crate) async fn replace(&self, resource: &str, value: &Value) -> Result<(), WriteError> {
+        let name = crate::kinds::meta(value, "name");
+        let Some(entry) = self.cache.get(resource, "", name) else {
+            return Ok(());
+        };
+        let Object::Generic(seen) = &entry.object else {
+            return Ok(());
+        };
+        let mut value = value.clone();
+        crate::kinds::metadata(&mut value).remove("resourceVersion");
+        match self.put(seen, &value).await {
+            Err(WriteError::Conflict | WriteError::NotFound) => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Puts `value` in the place of a generic object that was seen; somebody else may
+    /// have been quicker.
+    pub(crate) async fn put(
+        &self,
+        seen: &Arc<GenericObject>,
+        value: &Value,
+    ) -> Result<(), WriteError> {
+        let new = generic(seen.uid, &seen.resource, &seen.namespace, &seen.name, value);
+        let write = Write::Replace {
+            seen: Object::Generic(Arc::clone(seen)),
+            new: Replacement::Generic(new),
+        };
+        self.host.write(write).await.map(|_| ())
+    }
+
+    /// Deletes an object; one that is gone is deleted.
+    pub(crate) async fn remove(&self, key: Key) -> Result<(), WriteError> {
+        let write = Write::Delete {
+            key,
+            seen: None,
+            propagation: Propagation::Background,
+            grace: None,
+        };
+        match self.host.write(write).await {
+            Ok(_) | Err(WriteError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn generic(uid: Uid, resource: &str, namespace: &str, name: &str, value: &Value) -> GenericObject {
+    GenericObject {
+        uid,
+        resource: resource.into(),
+        namespace: namespace.into(),
+        name: name.into(),
+        // A value always has a form as text.
+        json: serde_json::to_vec(value).unwrap_or_default().into(),
+    }
+}

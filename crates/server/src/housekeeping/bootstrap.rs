@@ -1,0 +1,45 @@
+//! What must be there before the first client comes.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use wasmjob::WriteError;
+
+use super::namespaces::settle;
+use super::node;
+use crate::api::Api;
+
+/// Namespaces that every cluster has.
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Makes what every cluster has, as far as it is not there.
+pub(crate) async fn bootstrap(api: &Arc<Api>) -> Result<(), WriteError> {
+    for name in NAMESPACES {
+        settle(api, name).await?;
+    }
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kubernetes",
+            "labels": { "component": "apiserver", "provider": "kubernetes" },
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": api.address.ip().to_string(),
+            "clusterIPs": [api.address.ip().to_string()],
+            "ports": [{
+                "name": "https",
+                "port": api.address.port(),
+                "protocol": "TCP",
+                "targetPort": api.address.port(),
+            }],
+            "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster",
+        },
+        "status": { "loadBalancer": {} },
+    });
+    api.ensure("services", "default", service).await?;
+    api.access.bootstrap(api).await?;
+    node::settle(api).await
+}

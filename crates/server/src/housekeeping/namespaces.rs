@@ -1,0 +1,193 @@
+//! Namespaces: what belongs into each, and their end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use wasmjob::{Change, GenericObject, Object, WriteError};
+
+use crate::api::Api;
+
+/// Namespaces that are to be looked at.
+#[derive(Default)]
+pub(super) struct Namespaces {
+    /// Known to be there, with what belongs into them.
+    settled: HashSet<Arc<str>>,
+    /// To be made, or to be filled.
+    new: HashSet<Arc<str>>,
+    /// Being deleted.
+    ending: HashSet<Arc<str>>,
+}
+
+impl Namespaces {
+    pub(super) fn look(&mut self, change: &Change) {
+        let object = change.object();
+        if let Object::Generic(generic) = object
+            && &*generic.resource == "namespaces"
+        {
+            let name = Arc::clone(&generic.name);
+            match change {
+                Change::Deleted(_) => {
+                    self.settled.remove(&name);
+                    self.new.remove(&name);
+                    self.ending.remove(&name);
+                }
+                _ if is_ending(generic) => {
+                    self.settled.insert(Arc::clone(&name));
+                    self.new.remove(&name);
+                    self.ending.insert(name);
+                }
+                Change::Added(_) => {
+                    self.new.insert(name);
+                }
+                Change::Modified(..) => {}
+            }
+            return;
+        }
+        // A manifest's object, or an embedder's, may be in a namespace that nobody made.
+        let namespace = match object {
+            Object::Job(job) => &job.namespace,
+            Object::CronJob(cron_job) => &cron_job.namespace,
+            Object::Pod(pod) => &pod.namespace,
+            // These two go with what belongs into every namespace.
+            Object::Generic(generic) if matches!(change, Change::Deleted(_)) => {
+                let belongs = matches!(
+                    (&*generic.resource, &*generic.name),
+                    ("serviceaccounts", "default") | ("configmaps", "kube-root-ca.crt")
+                );
+                if belongs && !self.ending.contains(&generic.namespace) {
+                    self.new.insert(Arc::clone(&generic.namespace));
+                }
+                return;
+            }
+            _ => return,
+        };
+        if matches!(change, Change::Added(_)) && !self.settled.contains(namespace) {
+            self.new.insert(Arc::clone(namespace));
+        }
+    }
+
+    pub(super) async fn act(&mut self, api: &Arc<Api>) -> Result<(), WriteError> {
+        for name in self.new.clone() {
+            settle(api, &name).await?;
+            self.new.remove(&name);
+            self.settled.insert(name);
+        }
+        for name in self.ending.clone() {
+            end(api, &name).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_ending(generic: &GenericObject) -> bool {
+    let value: Value = serde_json::from_slice(&generic.json).unwrap_or(Value::Null);
+    value["metadata"]
+        .get("deletionTimestamp")
+        .is_some_and(|at| !at.is_null())
+}
+
+/// Makes the namespace and what belongs into it, as far as it is not there.
+pub(super) async fn settle(api: &Arc<Api>, name: &str) -> Result<(), WriteError> {
+    api.ensure("namespaces", "", namespace(name)).await?;
+    let account = json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": { "name": "default" },
+    });
+    let authority = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "kube-root-ca.crt",
+            "annotations": {
+                "kubernetes.io/description": "Contains a CA bundle that can be used to verify the API server of this host.",
+            },
+        },
+        "data": { "ca.crt": api.access.authority_pem() },
+    });
+    for (resource, object) in [("serviceaccounts", account), ("configmaps", authority)] {
+        match api.ensure(resource, name, object).await {
+            // It ended meanwhile.
+            Ok(()) | Err(WriteError::NoNamespace(_) | WriteError::Terminating(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn namespace(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": { "name": name, "labels": { "kubernetes.io/metadata.name": name } },
+        "spec": { "finalizers": ["kubernetes"] },
+        "status": { "phase": "Active" },
+    })
+}
+
+/// Deletes what is left in a namespace, and the namespace when nothing is.
+async fn end(api: &Arc<Api>, name: &Arc<str>) -> Result<(), WriteError> {
+    let left = api.cache.in_namespace(name);
+    let mut waits = false;
+    for entry in left {
+        waits = true;
+        if entry.is_being_deleted() {
+            continue;
+        }
+        if let Object::Generic(generic) = &entry.object
+            && mark(api, generic).await?
+        {
+            continue;
+        }
+        api.remove(entry.object.key()).await?;
+    }
+    if waits && !api.cache.in_namespace(name).is_empty() {
+        // Told of it when the next of them goes.
+        return Ok(());
+    }
+    let Some(entry) = api.cache.get("namespaces", "", name) else {
+        return Ok(());
+    };
+    let Object::Generic(generic) = &entry.object else {
+        return Ok(());
+    };
+    let mut value = entry.value();
+    let others = |list: &Value| -> Vec<Value> {
+        let list = list.as_array().cloned().unwrap_or_default();
+        list.into_iter().filter(|it| it != "kubernetes").collect()
+    };
+    let left = others(&value["spec"]["finalizers"]);
+    let held = value["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty());
+    if left.is_empty() && !held {
+        return api.remove(entry.object.key()).await;
+    }
+    if left.len() != value["spec"]["finalizers"].as_array().map_or(0, Vec::len) {
+        value["spec"]["finalizers"] = left.into();
+        match api.put(generic, &value).await {
+            Ok(()) | Err(WriteError::Conflict | WriteError::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Marks an object that finalizers hold as deleted; `false` if none do.
+async fn mark(api: &Arc<Api>, generic: &Arc<GenericObject>) -> Result<bool, WriteError> {
+    let mut value: Value = serde_json::from_slice(&generic.json).unwrap_or(Value::Null);
+    let held = value["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty());
+    if !held {
+        return Ok(false);
+    }
+    let now = crate::render::seconds(api.now());
+    let metadata = crate::kinds::metadata(&mut value);
+    metadata.insert("deletionTimestamp".to_owned(), now.into());
+    match api.put(generic, &value).await {
+        Ok(()) | Err(WriteError::Conflict | WriteError::NotFound) => Ok(true),
+        Err(error) => Err(error),
+    }
+}

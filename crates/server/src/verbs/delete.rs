@@ -1,0 +1,312 @@
+//! Deleting: one object or many, with preconditions, grace and what they own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+use wasmjob::{Object, Propagation, Write, WriteError};
+use wasmjob_machinery::status::{self, Status};
+
+use crate::api::Api;
+use crate::body::Reply;
+use crate::cache::Entry;
+use crate::call::{Call, dry_run, invalid_option};
+use crate::decode;
+use crate::kinds::{Change, Draft, meta, metadata};
+use crate::render::seconds;
+use crate::request::Query;
+use crate::select::{Selection, kept_as};
+use crate::show;
+
+/// How often a deletion is tried anew when the object has changed meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// What is said when a Job is deleted and nothing is said of its pods.
+const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
+/// What a client says of a deletion (`meta/v1` DeleteOptions).
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Options {
+    grace_period_seconds: Option<i64>,
+    preconditions: Preconditions,
+    orphan_dependents: Option<bool>,
+    propagation_policy: Option<String>,
+    dry_run: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Preconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl Options {
+    /// Those of the body, or else of the query.
+    fn of(call: &Call, body: &[u8]) -> Result<Self, Status> {
+        let mut options = if body.is_empty() {
+            Self::of_query(&call.query)?
+        } else {
+            let value = decode::delete_options(call, body)?;
+            serde_json::from_value(value)
+                .map_err(|error| Status::bad_request(format!("DeleteOptions: {error}")))?
+        };
+        if call.query.get("dryRun").is_some() {
+            options.dry_run.push("All".to_owned());
+            call.is_dry_run()?;
+        }
+        for value in &options.dry_run {
+            dry_run(value)?;
+        }
+        if options
+            .grace_period_seconds
+            .is_some_and(|seconds| seconds < 0)
+        {
+            options.grace_period_seconds = Some(1);
+        }
+        Ok(options)
+    }
+
+    fn of_query(query: &Query) -> Result<Self, Status> {
+        let grace = query.get("gracePeriodSeconds").map(|text| {
+            let parsed = text.parse::<i64>();
+            parsed.map_err(|_| {
+                Status::bad_request(format!(
+                    "gracePeriodSeconds {text:?} is no number of seconds"
+                ))
+            })
+        });
+        Ok(Self {
+            grace_period_seconds: grace.transpose()?,
+            orphan_dependents: query
+                .get("orphanDependents")
+                .map(|_| query.is_set("orphanDependents")),
+            propagation_policy: query.get("propagationPolicy").map(str::to_owned),
+            ..Self::default()
+        })
+    }
+
+    fn propagation(&self, call: &Call) -> Result<Propagation, Status> {
+        if self.orphan_dependents.is_some() && self.propagation_policy.is_some() {
+            return Err(invalid_option(
+                "propagationPolicy",
+                "Invalid value: \"\": orphanDependents and deletionPropagation cannot be both set",
+            ));
+        }
+        match (self.propagation_policy.as_deref(), self.orphan_dependents) {
+            (Some("Background"), _) | (None, Some(false)) => Ok(Propagation::Background),
+            (Some("Foreground"), _) => Ok(Propagation::Foreground),
+            (Some("Orphan"), _) | (None, Some(true)) => Ok(Propagation::Orphan),
+            (Some(other), _) => {
+                let text = format!(
+                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
+                );
+                Err(invalid_option("propagationPolicy", &text))
+            }
+            (None, None) if kept_as(call.target.resource) == "jobs.batch" => {
+                call.warn(ORPHANS);
+                Ok(Propagation::Orphan)
+            }
+            (None, None) => Ok(Propagation::Background),
+        }
+    }
+}
+
+/// What a deletion has come to.
+enum Deleted {
+    /// The object is gone.
+    Gone(Value),
+    /// It goes, once nothing holds it.
+    Going(Value),
+}
+
+impl Api {
+    pub(crate) async fn delete(&self, call: &Call, body: Bytes) -> Result<Reply, Status> {
+        let options = Options::of(call, &body)?;
+        let entry = self.entry(call)?;
+        let deleted = self.delete_one(call, entry, &options).await?;
+        let resource = call.target.resource;
+        match deleted {
+            Deleted::Gone(old) => {
+                let done = status::deleted(resource, call.name(), meta(&old, "uid"));
+                show::status(call, StatusCode::OK, &done)
+            }
+            Deleted::Going(value) => show::value(call, StatusCode::OK, value, self.now()),
+        }
+    }
+
+    pub(crate) async fn delete_collection(
+        &self,
+        call: &Call,
+        body: Bytes,
+    ) -> Result<Reply, Status> {
+        let options = Options::of(call, &body)?;
+        let selection = Selection::of(&call.target, &call.query)?;
+        let resource = kept_as(call.target.resource);
+        let listed = self.cache.list(&resource, &selection.scope);
+        let mut page = show::Page {
+            revision: listed.revision,
+            entries: Vec::new(),
+            continues: None,
+            remaining: None,
+        };
+        for entry in listed.entries {
+            if !selection.covers(&entry) {
+                continue;
+            }
+            match self.delete_one(call, entry.clone(), &options).await {
+                Ok(_) => page.entries.push(entry),
+                // Somebody else was quicker.
+                Err(status) if status.reason == "NotFound" => {}
+                Err(status) => return Err(status),
+            }
+        }
+        show::page(call, page, self.now())
+    }
+
+    async fn delete_one(
+        &self,
+        call: &Call,
+        mut entry: std::sync::Arc<Entry>,
+        options: &Options,
+    ) -> Result<Deleted, Status> {
+        let (namespace, name) = entry.names();
+        let resource = call.target.resource;
+        let propagation = options.propagation(call)?;
+        for _ in 0..ATTEMPTS {
+            let value = entry.value();
+            check_preconditions(call, &name, &value, &options.preconditions)?;
+            if !options.dry_run.is_empty() {
+                return Ok(Deleted::Gone(value));
+            }
+            let insists = options.preconditions.resource_version.is_some();
+            let write = match self.marking(call, &entry, &value, propagation)? {
+                Marking::Going => return Ok(Deleted::Going(value)),
+                Marking::Mark(write) => *write,
+                Marking::Delete => Write::Delete {
+                    key: entry.object.key(),
+                    seen: insists.then(|| entry.object.clone()),
+                    propagation,
+                    grace: options
+                        .grace_period_seconds
+                        .map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
+                },
+            };
+            match self.host.write(write).await {
+                Ok(_) => {
+                    let kept = kept_as(resource);
+                    let now = self.cache.get(&kept, &namespace, &name);
+                    let now = now.filter(|now| now.object.key() == entry.object.key());
+                    return Ok(match now {
+                        Some(now) => Deleted::Going(now.value()),
+                        None => Deleted::Gone(value),
+                    });
+                }
+                Err(WriteError::Conflict) if !insists => {
+                    let store = self.host.store();
+                    let wait = store.changed(entry.revision);
+                    let _ = tokio::time::timeout(Duration::from_secs(2), wait).await;
+                    let kept = kept_as(resource);
+                    entry = self
+                        .cache
+                        .get(&kept, &namespace, &name)
+                        .ok_or_else(|| Status::not_found(resource, &name))?;
+                }
+                Err(error) => return Err(self.refused(call, &name, error)),
+            }
+        }
+        Err(Status::modified(resource, &name))
+    }
+
+    /// Whether an object must be marked before it can go: the host holds Jobs, pods
+    /// and CronJobs itself.
+    fn marking(
+        &self,
+        call: &Call,
+        entry: &std::sync::Arc<Entry>,
+        value: &Value,
+        propagation: Propagation,
+    ) -> Result<Marking, Status> {
+        let resource = call.target.resource;
+        if !matches!(entry.object, Object::Generic(_)) {
+            return Ok(Marking::Delete);
+        }
+        let metadata_of = &value["metadata"];
+        let list = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty());
+        let is_namespace = resource.kind == "Namespace";
+        let is_held = list(&metadata_of["finalizers"])
+            || is_namespace && list(&value["spec"]["finalizers"])
+            || propagation == Propagation::Foreground;
+        if !is_held {
+            return Ok(Marking::Delete);
+        }
+        if metadata_of
+            .get("deletionTimestamp")
+            .is_some_and(|at| !at.is_null())
+        {
+            return Ok(Marking::Going);
+        }
+        let mut marked = value.clone();
+        if is_namespace {
+            marked["status"]["phase"] = "Terminating".into();
+        }
+        let change = Change {
+            old: entry,
+            old_value: value,
+            new: marked.clone(),
+            subresource: "",
+        };
+        let mut draft = Draft::update(resource, change)?;
+        draft.value = marked;
+        let fields = metadata(&mut draft.value);
+        fields.insert("deletionTimestamp".to_owned(), seconds(self.now()).into());
+        fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        if propagation == Propagation::Foreground {
+            let finalizers = &mut fields["finalizers"];
+            match finalizers.as_array_mut() {
+                Some(list) => list.push("foregroundDeletion".into()),
+                None => *finalizers = serde_json::json!(["foregroundDeletion"]),
+            }
+        }
+        Ok(Marking::Mark(Box::new(Write::Replace {
+            seen: entry.object.clone(),
+            new: draft.into_replacement(resource, entry),
+        })))
+    }
+}
+
+enum Marking {
+    /// It can be deleted.
+    Delete,
+    /// It is to be marked, and goes when nothing holds it any more.
+    Mark(Box<Write>),
+    /// It is marked already.
+    Going,
+}
+
+fn check_preconditions(
+    call: &Call,
+    name: &str,
+    is: &Value,
+    wanted: &Preconditions,
+) -> Result<(), Status> {
+    let resource = call.target.resource;
+    if let Some(uid) = wanted.uid.as_deref().filter(|uid| *uid != meta(is, "uid")) {
+        return Err(Status::precondition_uid(
+            resource,
+            name,
+            uid,
+            meta(is, "uid"),
+        ));
+    }
+    let version = meta(is, "resourceVersion");
+    match wanted.resource_version.as_deref() {
+        Some(wanted) if wanted != version => Err(Status::precondition_version(
+            resource, name, wanted, version,
+        )),
+        _ => Ok(()),
+    }
+}

@@ -4,6 +4,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod history;
 mod kill;
 mod sim_disk;
 mod work;

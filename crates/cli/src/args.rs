@@ -242,8 +242,14 @@ impl Args {
     }
 
     /// Sends a daemon's diagnostics to standard error: what happens, with its time.
-    pub(crate) fn init_daemon_diagnostics(&self, format: LogFormat) {
-        let subscriber = filtered(self.verbose, 1);
+    /// Without `-v`, as much as `verbose` of them would tell.
+    pub(crate) fn init_daemon_diagnostics(&self, format: LogFormat, verbose: u8) {
+        let verbose = if self.verbose > 0 {
+            self.verbose
+        } else {
+            verbose
+        };
+        let subscriber = filtered(verbose, 1);
         match format {
             LogFormat::Text => subscriber.init(),
             LogFormat::Json => subscriber.json().flatten_event(true).init(),

@@ -553,19 +553,33 @@ fn diagnostics_are_json_where_asked_and_flags_come_from_the_config_too() {
     let config = place.dir.path().join("config.toml");
     std::fs::write(
         &config,
-        "memory = \"64Mi\"\n[serve]\ndata-dir = \"elsewhere\"\nmanifests = \"manifests\"\nzone = \"Asia/Tokyo\"\nlog-format = \"json\"\n",
+        "memory = \"64Mi\"\nno-cache = true\n[serve]\ndata-dir = \"elsewhere\"\nmanifests = \"manifests\"\nzone = \"Asia/Tokyo\"\nlog-format = \"json\"\nverbose = 1\n",
     )
     .unwrap();
+    place.job("once", "quick", "");
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
-        .args(["serve", "--no-cache", "--config"])
+        .args(["serve", "--config"])
         .arg(&config)
+        .env("XDG_CACHE_HOME", place.dir.path().join("cache"))
+        // Nobody listens there, which only `verbose` tells.
+        .env("NOTIFY_SOCKET", place.dir.path().join("nowhere"))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let first: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let message = line["message"].as_str().unwrap_or_default().to_owned();
+        said.push(line);
+        if message.starts_with("Job is Complete") {
+            break;
+        }
+    }
     child.kill().unwrap();
     child.wait().unwrap();
+    let first = &said[0];
+    assert!(said.iter().any(|line| line["level"] == "DEBUG"), "{said:?}");
+    assert!(!place.dir.path().join("cache").exists());
     assert_eq!(first["zone"], "Asia/Tokyo");
     assert_eq!(first["level"], "INFO");
     assert!(place.dir.path().join("elsewhere/store.redb").exists());

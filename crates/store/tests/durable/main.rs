@@ -6,5 +6,6 @@ mod damage;
 mod faults;
 mod history;
 mod kill;
+mod read_only;
 mod sim_disk;
 mod work;

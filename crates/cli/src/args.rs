@@ -162,6 +162,10 @@ pub(crate) struct ServeArgs {
     /// Pods that have ended are kept up to this number [default: 12500].
     #[arg(long, value_name = "N")]
     pub(crate) finished_pods: Option<usize>,
+    /// Pods that have ended are kept up to this many bytes of rows and logs, e.g. 64Mi
+    /// [default: 256Mi].
+    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) finished_pods_bytes: Option<u64>,
     /// How to write what happens to standard error [default: text].
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

@@ -59,6 +59,9 @@ pub(crate) struct ServeConfig {
     pub(crate) drain_timeout: Option<Duration>,
     /// As `--finished-pods`.
     pub(crate) finished_pods: Option<usize>,
+    /// As `--finished-pods-bytes`.
+    #[serde(default, deserialize_with = "quantity")]
+    pub(crate) finished_pods_bytes: Option<u64>,
     /// As `--log-format`.
     pub(crate) log_format: Option<LogFormat>,
     /// As so many `-v`.

@@ -57,6 +57,9 @@ pub(crate) fn serve(
     if let Some(max) = args.finished_pods.or(own.finished_pods) {
         builder = builder.finished_pods(max);
     }
+    if let Some(max) = args.finished_pods_bytes.or(own.finished_pods_bytes) {
+        builder = builder.finished_pods_bytes(max);
+    }
     let host = builder.build().context("failed to start the host")?;
     tracing::info!(
         data_dir = %data_dir.display(),

@@ -43,7 +43,7 @@ use wasmjob_store::{GenericObject, Health, ManifestRecord, Store};
 
 use commands::Names;
 use events::RecentEvents;
-use garbage::FinishedPods;
+pub(crate) use garbage::FinishedPods;
 use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
@@ -115,7 +115,7 @@ impl Core {
         random: Random,
         mailbox: Arc<Mailbox>,
         zone: Zone,
-        finished_pods_max: usize,
+        finished_pods: FinishedPods,
     ) -> Self {
         let started = clock.wall();
         Self {
@@ -148,7 +148,7 @@ impl Core {
                 after: Cause::Down,
             },
             clock_watch: None,
-            finished_pods: FinishedPods::new(finished_pods_max),
+            finished_pods,
             recent_events: RecentEvents::default(),
             draining: None,
             never_started: Vec::new(),

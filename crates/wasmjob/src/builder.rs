@@ -249,6 +249,11 @@ impl HostBuilder {
             Some(dir) => Store::open(Directory::lock(dir)?)?,
             _ => Store::new(),
         };
+        self.build_on(store)
+    }
+
+    /// Starts the host on a store that was opened.
+    pub(crate) fn build_on(self, store: Store) -> Result<Host, BuildError> {
         // Not the UIDs of the process before.
         let drawn = store.revision().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let random = Random::new(self.seed.map(|seed| seed.wrapping_add(drawn)));

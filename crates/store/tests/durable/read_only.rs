@@ -113,3 +113,25 @@ fn a_read_only_disk_stalls_the_store_until_it_is_writable_again() {
     let again = Store::open(Directory::lock(dir.path()).unwrap()).unwrap();
     assert_eq!(dump(&again), dump(&work.model));
 }
+
+#[test]
+fn a_database_that_lost_its_end_meanwhile_is_not_tried_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let read_only = Arc::new(AtomicBool::new(false));
+    let disk = Remounted(Directory::lock(dir.path()).unwrap(), Arc::clone(&read_only));
+    let store = Store::open(disk).unwrap();
+    let mut work = Work::new(3);
+    let revision = store.commit(work.transaction());
+    wait_for(&store, revision).unwrap();
+    read_only.store(true, Ordering::Release);
+    let revision = store.commit(work.transaction());
+    while store.health() == Health::Writable {
+        std::thread::yield_now();
+    }
+    let path = dir.path().join("store.redb");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    read_only.store(false, Ordering::Release);
+    let reason = wait_for(&store, revision).unwrap_err();
+    assert!(reason.contains("damaged"), "{reason}");
+}

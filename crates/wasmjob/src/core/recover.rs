@@ -77,7 +77,7 @@ impl Core {
                 "took over what the store holds"
             );
         }
-        turn.effects.answers.push(Box::new(move || {
+        turn.effects.answers.push(Box::new(move |_| {
             let _ = ready.send(());
         }));
         self.act(turn);

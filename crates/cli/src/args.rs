@@ -173,6 +173,10 @@ pub(crate) struct ServeArgs {
     /// Pods that have ended are kept up to this number [default: 12500].
     #[arg(long, value_name = "N")]
     pub(crate) finished_pods: Option<usize>,
+    /// Pods that have ended are kept up to this many bytes of rows and logs, e.g. 64Mi
+    /// [default: 256Mi].
+    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    pub(crate) finished_pods_bytes: Option<u64>,
     /// How to write what happens to standard error [default: text].
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -280,8 +284,14 @@ impl Args {
     }
 
     /// Sends a daemon's diagnostics to standard error: what happens, with its time.
-    pub(crate) fn init_daemon_diagnostics(&self, format: LogFormat) {
-        let subscriber = filtered(self.verbose, 1);
+    /// Without `-v`, as much as `verbose` of them would tell.
+    pub(crate) fn init_daemon_diagnostics(&self, format: LogFormat, verbose: u8) {
+        let verbose = if self.verbose > 0 {
+            self.verbose
+        } else {
+            verbose
+        };
+        let subscriber = filtered(verbose, 1);
         match format {
             LogFormat::Text => subscriber.init(),
             LogFormat::Json => subscriber.json().flatten_event(true).init(),

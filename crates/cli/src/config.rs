@@ -33,6 +33,9 @@ pub(crate) struct Config {
     pub(crate) threads: Option<NonZeroUsize>,
     /// As `--cache-dir`; relative to the file.
     pub(crate) cache_dir: Option<PathBuf>,
+    /// As `--no-cache`.
+    #[serde(default)]
+    pub(crate) no_cache: bool,
     /// What concerns `serve` only.
     #[serde(default)]
     pub(crate) serve: ServeConfig,
@@ -64,8 +67,14 @@ pub(crate) struct ServeConfig {
     pub(crate) drain_timeout: Option<Duration>,
     /// As `--finished-pods`.
     pub(crate) finished_pods: Option<usize>,
+    /// As `--finished-pods-bytes`.
+    #[serde(default, deserialize_with = "quantity")]
+    pub(crate) finished_pods_bytes: Option<u64>,
     /// As `--log-format`.
     pub(crate) log_format: Option<LogFormat>,
+    /// As so many `-v`.
+    #[serde(default)]
+    pub(crate) verbose: u8,
 }
 
 /// Reads a value as its flag is read.
@@ -109,6 +118,12 @@ impl Config {
             .with_context(|| format!("failed to read config file {}", path.display()))?;
         let mut config: Self = toml::from_str(&text)
             .with_context(|| format!("config file {} is not valid", path.display()))?;
+        if config.no_cache && config.cache_dir.is_some() {
+            bail!(
+                "config file {}: cache-dir and no-cache exclude each other",
+                path.display()
+            );
+        }
         config.dir = path.parent().map(Path::to_owned).unwrap_or_default();
         let own = [
             &mut config.cache_dir,

@@ -37,7 +37,7 @@ pub(crate) fn builder(
         .clone()
         .or_else(|| config.cache_dir.clone())
         .or_else(default_cache)
-        .filter(|_| !args.no_cache);
+        .filter(|_| !args.no_cache && (args.cache_dir.is_some() || !config.no_cache));
     if let Some(dir) = cache {
         builder = builder.cache_dir(dir);
     }

@@ -38,7 +38,9 @@ fn main() -> ExitCode {
     }
     let exit = match &args.command {
         Command::Run(run) => run::run(run),
-        Command::Serve(serve) => serve::serve(serve, |format| args.init_daemon_diagnostics(format)),
+        Command::Serve(serve) => serve::serve(serve, |format, verbose| {
+            args.init_daemon_diagnostics(format, verbose);
+        }),
         Command::Check(check) => check::check(check),
         Command::Next(next) => next::next(next),
         Command::Forecast(forecast) => forecast::forecast(forecast),

@@ -27,13 +27,17 @@ use crate::signals::{SIGHUP, Signals};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Serves until a signal comes, or the store fails.
-pub(crate) fn serve(args: &ServeArgs, diagnose: impl FnOnce(LogFormat)) -> anyhow::Result<Exit> {
+pub(crate) fn serve(
+    args: &ServeArgs,
+    diagnose: impl FnOnce(LogFormat, u8),
+) -> anyhow::Result<Exit> {
     let config = match Config::load(args.host.config.as_deref()) {
         Ok(config) => config,
         Err(error) => return Ok(usage(&error)),
     };
     let own = &config.serve;
-    diagnose(args.log_format.or(own.log_format).unwrap_or_default());
+    let format = args.log_format.or(own.log_format).unwrap_or_default();
+    diagnose(format, own.verbose);
     let data_dir = args.data_dir.clone().or_else(|| own.data_dir.clone());
     let Some(data_dir) = data_dir.or_else(default_data_dir) else {
         return Ok(usage(&anyhow!(
@@ -55,6 +59,9 @@ pub(crate) fn serve(args: &ServeArgs, diagnose: impl FnOnce(LogFormat)) -> anyho
     };
     if let Some(max) = args.finished_pods.or(own.finished_pods) {
         builder = builder.finished_pods(max);
+    }
+    if let Some(max) = args.finished_pods_bytes.or(own.finished_pods_bytes) {
+        builder = builder.finished_pods_bytes(max);
     }
     let host = builder.build().context("failed to start the host")?;
     let host = Arc::new(host);

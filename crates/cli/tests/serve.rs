@@ -125,6 +125,15 @@ struct Served {
 
 impl Served {
     fn start(data: &Path, manifests: &Path, args: &[&str]) -> Self {
+        Self::start_with(data, manifests, args, &[])
+    }
+
+    fn start_with(
+        data: &Path,
+        manifests: &Path,
+        args: &[&str],
+        environment: &[(&str, &Path)],
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
             .args([
                 "serve",
@@ -138,6 +147,7 @@ impl Served {
             .arg(manifests)
             .args(args)
             .env_remove("NOTIFY_SOCKET")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -559,24 +569,37 @@ fn diagnostics_are_json_where_asked_and_flags_come_from_the_config_too() {
     let config = place.dir.path().join("config.toml");
     std::fs::write(
         &config,
-        "memory = \"64Mi\"\n[serve]\ndata-dir = \"elsewhere\"\nmanifests = \"manifests\"\nzone = \"Asia/Tokyo\"\nlisten = \"127.0.0.1:0\"\nlog-format = \"json\"\n",
+        "memory = \"64Mi\"\nno-cache = true\n[serve]\ndata-dir = \"elsewhere\"\nmanifests = \"manifests\"\nzone = \"Asia/Tokyo\"\nlisten = \"127.0.0.1:0\"\nlog-format = \"json\"\nverbose = 1\n",
     )
     .unwrap();
+    place.job("once", "quick", "");
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
-        .args(["serve", "--no-cache", "--config"])
+        .args(["serve", "--config"])
         .arg(&config)
+        .env("XDG_CACHE_HOME", place.dir.path().join("cache"))
+        // Nobody listens there, which only `verbose` tells.
+        .env("NOTIFY_SOCKET", place.dir.path().join("nowhere"))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    // The keys of the API come first.
-    let first = lines
-        .by_ref()
-        .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
-        .find(|line| line["zone"] != serde_json::Value::Null)
-        .unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let message = line["message"].as_str().unwrap_or_default().to_owned();
+        said.push(line);
+        if message.starts_with("Job is Complete") {
+            break;
+        }
+    }
     child.kill().unwrap();
     child.wait().unwrap();
+    // The keys of the API come first.
+    let first = said
+        .iter()
+        .find(|line| line["zone"] != serde_json::Value::Null);
+    let first = first.unwrap();
+    assert!(said.iter().any(|line| line["level"] == "DEBUG"), "{said:?}");
+    assert!(!place.dir.path().join("cache").exists());
     assert_eq!(first["zone"], "Asia/Tokyo");
     assert_eq!(first["level"], "INFO");
     assert!(place.dir.path().join("elsewhere/store.redb").exists());
@@ -680,4 +703,105 @@ fn a_full_disk_stops_nothing_for_good() {
     let objects = place.objects();
     let big = objects.jobs.iter().find(|job| &*job.name == "big").unwrap();
     assert_eq!(big.status.succeeded, 50);
+}
+
+/// A file system on a disk in a file, which can break.
+struct Breakable {
+    at: PathBuf,
+    image: PathBuf,
+}
+
+impl Breakable {
+    /// `None` where this user may not mount one, or the system has no such disks.
+    fn mount(at: &Path, image: &Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        std::fs::File::create(image)
+            .unwrap()
+            .set_len(32 << 20)
+            .unwrap();
+        let it = Self {
+            at: at.to_owned(),
+            image: image.to_owned(),
+        };
+        (run("mkfs.ext4", &["-q"], &[image]) && it.mount_again()).then_some(it)
+    }
+
+    fn mount_again(&self) -> bool {
+        run("mount", &["-o", "loop"], &[&self.image, &self.at])
+    }
+
+    /// As the kernel does with `errors=remount-ro` when it finds damage. It does
+    /// not do it otherwise, as long as somebody may write to a file.
+    fn break_it(&self) {
+        assert!(run("mount", &["-o", "remount,abort"], &[&self.at]));
+    }
+
+    fn mend(&self) {
+        assert!(run("umount", &[], &[&self.at]));
+        // It says 1 when it has mended something.
+        run("e2fsck", &["-p"], &[&self.image]);
+        assert!(self.mount_again());
+    }
+}
+
+impl Drop for Breakable {
+    fn drop(&mut self) {
+        run("umount", &["-l"], &[&self.at]);
+    }
+}
+
+/// Runs a command; whether it said that all is well.
+fn run(command: &str, args: &[&str], paths: &[&Path]) -> bool {
+    let mut command = Command::new(command);
+    command.args(args).args(paths);
+    let output = command.stdout(Stdio::null()).stderr(Stdio::null());
+    output.status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_stops_what_is_new_and_loses_nothing() {
+    let place = Place::new();
+    let image = place.dir.path().join("disk");
+    let Some(disk) = Breakable::mount(&place.data(), &image) else {
+        eprintln!("skipped: only root may mount a file system, where there are loop devices");
+        return;
+    };
+    let socket = place.dir.path().join("notify");
+    let told = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    told.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let until_told = |text: &str| {
+        let mut message = [0; 1024];
+        loop {
+            let bytes = told.recv(&mut message).expect(text);
+            if String::from_utf8_lossy(&message[..bytes]).contains(text) {
+                return;
+            }
+        }
+    };
+    let notified = [("NOTIFY_SOCKET", socket.as_path())];
+    place.job("before", "quick", "");
+    let mut served = Served::start_with(&place.data(), &place.manifests(), &[], &notified);
+    served.wait_for("Job is Complete namespace=default name=before");
+    until_told("STATUS=serving");
+    disk.break_it();
+    place.job("waits", "quick", "");
+    served.wait_for("nothing can be written; it will be tried again");
+    served.wait_for("Read-only file system");
+    until_told("STATUS=nothing can be stored: ");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!served.said().contains("name=waits"), "{}", served.said());
+    served.kill();
+    // The kernel gives it back only to who mounts it anew.
+    disk.mend();
+    let mut served = place.serve();
+    served.wait_for("Job is Complete namespace=default name=waits");
+    assert!(
+        !served.said().contains("name=before"),
+        "it ran twice:\n{}",
+        served.said()
+    );
+    served.signal(Signal::TERM);
+    assert_eq!(served.end(Duration::from_secs(10)), Some(0));
+    assert_eq!(place.objects().jobs.len(), 2);
 }

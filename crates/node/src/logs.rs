@@ -240,6 +240,26 @@ impl Logs {
             .unwrap_or_default()
     }
 
+    /// Bytes of a pod's logs that go with the pod: those on a disk, written or on
+    /// their way. In memory, logs have a limit of their own.
+    #[must_use]
+    pub fn bytes(&self, pod: Uid) -> u64 {
+        let Some(on_disk) = &self.on_disk else {
+            return 0;
+        };
+        let runs = lock(&self.registry)
+            .pods
+            .get(&pod)
+            .map(|logs| logs.runs.clone());
+        match runs {
+            Some(runs) => runs.iter().map(|run| run.kept_bytes() as u64).sum(),
+            None => {
+                let runs = lock(&on_disk.spool.index).runs(pod);
+                runs.iter().map(index::Run::bytes).sum()
+            }
+        }
+    }
+
     /// The logs of a pod that ended.
     fn written(&self, spool: &Arc<Spool>, pod: &Pod) -> Vec<Arc<LogBuffer>> {
         let mut runs: Vec<(RunId, u64)> = lock(&spool.index)

@@ -306,6 +306,22 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_ends_when_the_store_is_closed() {
+        let store = Store::new();
+        let mut watch = store.watch(0);
+        let waiting = std::thread::Builder::new().spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let mut next = || runtime.as_ref().unwrap().block_on(watch.next()).unwrap();
+            (next(), next(), next())
+        });
+        put(&store, [event(1)]);
+        store.close();
+        let (seen, end, and_again) = waiting.unwrap().join().unwrap();
+        assert_eq!(names(&seen), [(1, "added", 1)]);
+        assert!(end.is_empty() && and_again.is_empty());
+    }
+
+    #[test]
     fn a_watch_that_comes_too_late_is_told() {
         let store = Store::new();
         let mut late = store.watch(0);

@@ -64,7 +64,8 @@ impl Watch {
         Ok(seen)
     }
 
-    /// Waits until something happens, and gives it.
+    /// Waits until something happens, and gives it; empty once the store is
+    /// [closed](crate::Store::close) and all has been seen.
     ///
     /// # Errors
     ///
@@ -74,8 +75,10 @@ impl Watch {
         loop {
             // Registered before the look, so that no commit falls in between.
             let committed = shared.committed.notified();
+            // Asked before the look: what was shown before the end is still given.
+            let is_closed = shared.is_closed();
             let seen = self.try_next()?;
-            if !seen.is_empty() {
+            if is_closed || !seen.is_empty() {
                 return Ok(seen);
             }
             committed.await;

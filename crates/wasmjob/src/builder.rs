@@ -19,7 +19,7 @@ use wasmjob_store::Directory;
 use wasmjob_store::{Health, Key, Kind, Store};
 
 use crate::clock::SteadyClock;
-use crate::core::{Core, Mailbox};
+use crate::core::{Core, FinishedPods, Mailbox};
 use crate::host::{HostNode, Threads};
 use crate::random::Random;
 use crate::{BuildError, Host};
@@ -27,6 +27,10 @@ use crate::{BuildError, Host};
 /// Pods that have ended are kept up to this number (Kubernetes'
 /// `--terminated-pod-gc-threshold`).
 const FINISHED_PODS_MAX: usize = 12_500;
+
+/// And up to so many bytes: as many pods with 20 KiB each, or five with a log of
+/// full size.
+const FINISHED_PODS_BYTES_MAX: u64 = 256 << 20;
 
 /// Configures a [`Host`]. Everything has a default that suits a small device.
 pub struct HostBuilder {
@@ -45,6 +49,7 @@ pub struct HostBuilder {
     clock: Arc<dyn Clock>,
     zone: Zone,
     finished_pods: usize,
+    finished_pods_bytes: u64,
 }
 
 impl Default for HostBuilder {
@@ -65,6 +70,7 @@ impl Default for HostBuilder {
             clock: Arc::new(SystemClock),
             zone: Zone::utc(),
             finished_pods: FINISHED_PODS_MAX,
+            finished_pods_bytes: FINISHED_PODS_BYTES_MAX,
         }
     }
 }
@@ -208,6 +214,15 @@ impl HostBuilder {
         self
     }
 
+    /// Sets how many bytes the pods that have ended may take, oldest removed first;
+    /// by default 256Mi. What counts is about what a pod's row takes in memory, and
+    /// its logs in a [data directory](HostBuilder::data_dir).
+    #[must_use]
+    pub fn finished_pods_bytes(mut self, max: u64) -> Self {
+        self.finished_pods_bytes = max;
+        self
+    }
+
     /// Sets the time zone of CronJobs that name none; by default, UTC.
     #[must_use]
     pub fn zone(mut self, zone: Zone) -> Self {
@@ -234,6 +249,11 @@ impl HostBuilder {
             Some(dir) => Store::open(Directory::lock(dir)?)?,
             _ => Store::new(),
         };
+        self.build_on(store)
+    }
+
+    /// Starts the host on a store that was opened.
+    pub(crate) fn build_on(self, store: Store) -> Result<Host, BuildError> {
         // Not the UIDs of the process before.
         let drawn = store.revision().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let random = Random::new(self.seed.map(|seed| seed.wrapping_add(drawn)));
@@ -288,7 +308,7 @@ impl HostBuilder {
             random,
             Arc::clone(&mailbox),
             self.zone,
-            self.finished_pods,
+            FinishedPods::new(self.finished_pods, self.finished_pods_bytes),
         );
         let (ready, answer) = oneshot::channel();
         let thread = std::thread::Builder::new()

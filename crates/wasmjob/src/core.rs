@@ -11,6 +11,7 @@
 //! and what follows from a turn (answers, starts) happens when the store shows
 //! it. Only what ends pods does not wait: a crash would end them as well.
 
+mod answers;
 mod commands;
 mod cron;
 mod events;
@@ -41,9 +42,10 @@ use wasmjob_node::{Clock, Node};
 
 use wasmjob_store::{GenericObject, Health, ManifestRecord, Store};
 
+use answers::Answers;
 use commands::Names;
 use events::RecentEvents;
-use garbage::FinishedPods;
+pub(crate) use garbage::FinishedPods;
 use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
@@ -88,6 +90,9 @@ pub(crate) struct Core {
     changes_due: Option<Instant>,
     /// What follows from commits that are not visible yet, by their revision.
     waiting: VecDeque<(u64, Effects)>,
+    answers: Answers,
+    /// Commands that came while nothing was taken in.
+    deferred: Vec<Command>,
     /// The zone of CronJobs that name none.
     zone: Zone,
     /// When this process began (wall time).
@@ -115,7 +120,7 @@ impl Core {
         random: Random,
         mailbox: Arc<Mailbox>,
         zone: Zone,
-        finished_pods_max: usize,
+        finished_pods: FinishedPods,
     ) -> Self {
         let started = clock.wall();
         Self {
@@ -141,6 +146,8 @@ impl Core {
             dirty: Vec::new(),
             changes_due: None,
             waiting: VecDeque::new(),
+            answers: Answers::default(),
+            deferred: Vec::new(),
             zone,
             started,
             awake: Awake {
@@ -148,7 +155,7 @@ impl Core {
                 after: Cause::Down,
             },
             clock_watch: None,
-            finished_pods: FinishedPods::new(finished_pods_max),
+            finished_pods,
             recent_events: RecentEvents::default(),
             draining: None,
             never_started: Vec::new(),
@@ -172,7 +179,7 @@ impl Core {
             let more = self.node.has_ended()
                 || self.draining.is_none() && !self.dirty.is_empty()
                 || self.begins() && !self.dirty_cron.is_empty();
-            if more || self.mailbox.woken.load(Ordering::Acquire) {
+            if more && !self.is_backlogged() || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;
             }
             match self.next_timeout() {
@@ -188,8 +195,13 @@ impl Core {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
+        if self.is_backlogged() {
+            let timeouts = [self.node.next_timeout(), self.answers.next_timeout()];
+            return timeouts.into_iter().flatten().min();
+        }
         [
             self.node.next_timeout(),
+            self.answers.next_timeout(),
             self.timers.next(),
             self.changes_due,
             self.cron_timeout().filter(|_| self.begins()),
@@ -205,44 +217,53 @@ impl Core {
             return false;
         }
         self.take_effect();
+        self.give_up_answers();
+        if self.is_backlogged() {
+            return self.turn_backlogged();
+        }
         let mut turn = Turn::default();
         self.follow_clock(&mut turn);
-        for command in self.mailbox.take() {
+        for command in self.take_commands() {
             match command {
                 Command::Apply(new, reply) => {
-                    let applied = match self.store.health() {
-                        Health::Stalled(reason) => Err(ApplyError::Unavailable(reason)),
-                        _ => self.apply(&mut turn, new),
+                    let applied = match self.refusal() {
+                        Some(reason) => Err(ApplyError::Unavailable(reason)),
+                        None => self.apply(&mut turn, new),
                     };
-                    turn.effects.answer_or_refuse(reply, applied);
+                    turn.effects
+                        .answer_or_refuse(reply, applied, ApplyError::Unavailable);
                 }
                 Command::WaitJob(uid, reply) => self.wait_job(&mut turn, uid, reply),
                 Command::WaitPod(uid, reply) => self.wait_pod(&mut turn, uid, reply),
                 Command::Edit(uid, edit, reply) => {
-                    let edited = match self.store.health() {
-                        Health::Stalled(reason) => Err(EditError::Unavailable(reason)),
-                        _ => self.edit(&mut turn, uid, edit),
+                    let edited = match self.refusal() {
+                        Some(reason) => Err(EditError::Unavailable(reason)),
+                        None => self.edit(&mut turn, uid, edit),
                     };
-                    turn.effects.answer_or_refuse(reply, edited);
+                    turn.effects
+                        .answer_or_refuse(reply, edited, EditError::Unavailable);
                 }
                 Command::Write(write, reply) => {
-                    let written = match self.store.health() {
-                        Health::Stalled(reason) => Err(WriteError::Unavailable(reason)),
-                        _ => self.write(&mut turn, *write),
+                    let written = match self.refusal() {
+                        Some(reason) => Err(WriteError::Unavailable(reason)),
+                        None => self.write(&mut turn, *write),
                     };
-                    turn.effects.answer_or_refuse(reply, written);
+                    turn.effects
+                        .answer_or_refuse(reply, written, WriteError::Unavailable);
                 }
                 Command::Delete(key, propagation) => self.delete(&mut turn, key, propagation),
                 Command::ApplyManifest(manifest, reply) => {
-                    let changes = match self.store.health() {
-                        Health::Stalled(reason) => Err(ApplyError::Unavailable(reason)),
-                        _ => self.apply_manifest(&mut turn, manifest),
+                    let changes = match self.refusal() {
+                        Some(reason) => Err(ApplyError::Unavailable(reason)),
+                        None => self.apply_manifest(&mut turn, manifest),
                     };
-                    turn.effects.answer_or_refuse(reply, changes);
+                    turn.effects
+                        .answer_or_refuse(reply, changes, ApplyError::Unavailable);
                 }
                 Command::RemoveManifest(file, reply) => {
                     let changes = self.remove_manifest(&mut turn, &file);
-                    turn.effects.answer_or_refuse(reply, Ok(changes));
+                    turn.effects
+                        .answer_or_refuse(reply, Ok(changes), ApplyError::Unavailable);
                 }
                 Command::Ping(reply) => {
                     // Whoever asked may have gone.
@@ -259,7 +280,8 @@ impl Core {
                 }
                 Command::RenameManifest(from, to, reply) => {
                     let renamed = self.rename_manifest(&mut turn, &from, to);
-                    turn.effects.answer_or_refuse(reply, Ok(renamed));
+                    turn.effects
+                        .answer_or_refuse(reply, Ok(renamed), ApplyError::Unavailable);
                 }
             }
         }
@@ -320,6 +342,8 @@ impl Core {
     /// they are visible.
     fn act(&mut self, mut turn: Turn) {
         let revision = self.store.commit(turn.close());
+        let answers = std::mem::take(&mut turn.effects.answers);
+        self.answers.push(revision, answers, self.clock.monotonic());
         for (uid, grace) in turn.stop {
             self.node.stop(uid, grace);
         }
@@ -331,16 +355,16 @@ impl Core {
 
     /// Does what follows from the commits that are visible.
     fn take_effect(&mut self) {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() && self.answers.is_empty() {
             return;
         }
         let visible = self.store.revision();
+        self.answers.tell(visible);
         let mut started = false;
         while let Some((_, effects)) = self
             .waiting
             .pop_front_if(|(revision, _)| *revision <= visible)
         {
-            effects.answers.into_iter().for_each(|answer| answer());
             started |= !effects.start.is_empty();
             for pod in effects.start {
                 // It may have been deleted while its row was on its way: then it
@@ -390,6 +414,7 @@ impl Core {
     fn drained(&mut self) {
         if self.node.live() == 0
             && self.waiting.is_empty()
+            && self.answers.is_empty()
             && self.never_started.is_empty()
             && let Some(reply) = self.draining.take_if(|reply| !reply.is_closed())
         {

@@ -28,7 +28,8 @@ pub enum BuildError {
     Thread(#[source] std::io::Error),
 }
 
-/// Why objects were not taken on. Nothing was changed.
+/// Why objects were not taken on. Nothing was changed, except perhaps where it is
+/// [`Unavailable`](Self::Unavailable).
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The manifest is not valid: everything that is wrong with it.
@@ -47,8 +48,9 @@ pub enum ApplyError {
         /// Its name.
         name: String,
     },
-    /// Nothing can be written at the moment.
-    #[error("nothing can be stored at the moment: {0}; nothing was changed")]
+    /// Nothing can be written at the moment. The text says whether nothing was changed,
+    /// or the change waits: then it may still happen.
+    #[error("nothing can be stored at the moment: {0}")]
     Unavailable(String),
     /// There is one of that name that is being deleted.
     #[error("{0} is being deleted; try again when it is gone")]
@@ -58,14 +60,16 @@ pub enum ApplyError {
     Gone(#[from] HostGone),
 }
 
-/// Why an edit was refused. Nothing was changed.
+/// Why an edit was refused. Nothing was changed, except perhaps where it is
+/// [`Unavailable`](Self::Unavailable).
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     /// The Job would not be valid, or something immutable would change.
     #[error("{0}")]
     Invalid(String),
-    /// Nothing can be written at the moment.
-    #[error("nothing can be stored at the moment: {0}; nothing was changed")]
+    /// Nothing can be written at the moment. The text says whether nothing was changed,
+    /// or the change waits: then it may still happen.
+    #[error("nothing can be stored at the moment: {0}")]
     Unavailable(String),
     /// There is no such Job (any more).
     #[error("the Job is gone")]

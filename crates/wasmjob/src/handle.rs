@@ -173,16 +173,17 @@ pub struct PodChanges {
 }
 
 impl PodChanges {
-    /// Waits for the next change of a pod; its object is always a pod.
+    /// Waits for the next change of a pod; its object is always a pod. `None` once
+    /// the host is gone and all has been seen.
     ///
     /// # Errors
     ///
     /// [`Expired`] when so much happened since the last call that some of it is
     /// no longer kept: look at [`JobHandle::pods`] and follow anew.
-    pub async fn next(&mut self) -> Result<Change, Expired> {
+    pub async fn next(&mut self) -> Result<Option<Change>, Expired> {
         loop {
             if let Some(change) = self.ready.pop_front() {
-                return Ok(change);
+                return Ok(Some(change));
             }
             let is_own = |change: &Change| {
                 let owner = change
@@ -192,6 +193,9 @@ impl PodChanges {
                 owner.is_some_and(|owner| owner.uid == self.job)
             };
             let changes = self.watch.next().await?;
+            if changes.is_empty() {
+                return Ok(None);
+            }
             self.ready
                 .extend(changes.into_iter().map(|(_, change)| change).filter(is_own));
         }

@@ -82,6 +82,52 @@ impl Clock for SettableClock {
 }
 
 #[test]
+fn pods_that_ended_are_kept_by_their_bytes_oldest_gone_first() {
+    let dir = tempfile::tempdir().unwrap();
+    // A row is some hundred bytes; a log of `wordy` is 64 KiB.
+    let with = |bytes| {
+        Host::builder()
+            .module("wordy", wat::parse_str(FLOOD.replace("1024", "1")).unwrap())
+            .module("quick", wat::parse_str(QUICK).unwrap())
+            .module("endless", wat::parse_str(ENDLESS).unwrap())
+            .data_dir(dir.path())
+            .finished_pods_bytes(bytes)
+            .build()
+            .unwrap()
+    };
+    let kept = |host: &Host| -> Vec<String> {
+        let is_kept = |name: &&str| !host.job("default", name).unwrap().pods().is_empty();
+        let names = ["runs", "old", "a", "b", "c", "new"].into_iter();
+        names.filter(is_kept).map(str::to_owned).collect()
+    };
+    let first = with(150_000);
+    apply(&first, "runs", "endless", "");
+    for (name, image) in [
+        ("old", "quick"),
+        ("a", "wordy"),
+        ("b", "wordy"),
+        ("c", "wordy"),
+        ("new", "quick"),
+    ] {
+        let job = apply(&first, name, image, "");
+        assert!(job.wait_blocking().unwrap().is_complete());
+    }
+    wait_until("two logs are kept", || {
+        kept(&first) == ["runs", "b", "c", "new"]
+    });
+    let logs = first.job("default", "b").unwrap().logs();
+    assert_eq!(logs[0].kept_bytes(), 65536);
+    drop(first);
+    // `runs` is the pod that ended last, with the restart.
+    let second = with(150_000);
+    apply(&second, "runs-on", "endless", "");
+    wait_until("the same", || kept(&second) == ["runs", "b", "c", "new"]);
+    drop(second);
+    let third = with(3_000);
+    wait_until("one log is too much", || kept(&third) == ["runs", "new"]);
+}
+
+#[test]
 fn what_was_done_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let first = host(dir.path());

@@ -20,8 +20,9 @@ use crate::Health;
 use crate::state::{Shared, Write};
 
 /// How long a batch that could not be written waits to be tried again: at first,
-/// and after it has waited twice as long each time.
-const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+/// and after it has waited twice as long each time. Each time the database is
+/// opened anew, and may have to be repaired.
+const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(30)];
 
 /// A commit that is not durable yet.
 struct Pending {
@@ -327,7 +328,7 @@ impl Writer {
         };
         if reopened {
             // The attempt that failed may have been written all the same.
-            let found = load::last_revision(&database).map_err(|error| self.sort(&error))?;
+            let found = load::last_revision(&database).map_err(|error| self.sort_open(error))?;
             if found == last {
                 self.database = Some(database);
                 return Ok(());
@@ -353,11 +354,18 @@ impl Writer {
         match load::open(&*self.disk, &self.sync_failed, false) {
             Ok(Some(database)) => Ok(database),
             Ok(None) => Err(WriteError::Never("its file is gone".to_owned())),
-            Err(error) if self.has_failed_sync() => Err(WriteError::Never(sync_failed(&error))),
-            Err(OpenError::Io { source, step }) => {
-                Err(WriteError::Again(format!("failed to {step}: {source}")))
+            Err(error) => Err(self.sort_open(error)),
+        }
+    }
+
+    /// What the system refuses now, it may give later; damage stays.
+    fn sort_open(&self, error: OpenError) -> WriteError {
+        match error {
+            error if self.has_failed_sync() => WriteError::Never(sync_failed(&error)),
+            OpenError::Io { source, step } => {
+                WriteError::Again(format!("failed to {step}: {source}"))
             }
-            Err(error) => Err(WriteError::Never(error.to_string())),
+            error => WriteError::Never(error.to_string()),
         }
     }
 

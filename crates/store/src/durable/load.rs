@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use foldhash::HashMap;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableError};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 use wasmjob_api::{PodTemplate, Uid};
 
 use super::disk::Backend;
@@ -101,9 +101,13 @@ fn missing(marked: u64, found: u64) -> OpenError {
 
 /// What an error of the database means for who opens it.
 fn storage_error(error: impl Into<redb::Error>) -> OpenError {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
     match error.into() {
-        redb::Error::Io(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(source) if source.kind() == InvalidData => {
             OpenError::Damaged(source.to_string())
+        }
+        redb::Error::Io(source) if source.kind() == UnexpectedEof => {
+            OpenError::Damaged("its file is too short".to_owned())
         }
         redb::Error::Io(source) => OpenError::Io {
             step: "open the store".to_owned(),
@@ -354,18 +358,11 @@ fn share_templates(
 }
 
 /// The last revision in the journal of `database`.
-pub(super) fn last_revision(database: &Database) -> Result<u64, StorageError> {
-    let transaction = database.begin_read().map_err(|error| match error {
-        redb::TransactionError::Storage(error) => error,
-        error => StorageError::Corrupted(error.to_string()),
-    })?;
-    let journal = transaction
-        .open_table(JOURNAL)
-        .map_err(|error| match error {
-            TableError::Storage(error) => error,
-            error => StorageError::Corrupted(error.to_string()),
-        })?;
-    Ok(journal.last()?.map_or(0, |(last, _)| last.value()))
+pub(super) fn last_revision(database: &Database) -> Result<u64, OpenError> {
+    let transaction = database.begin_read().map_err(storage_error)?;
+    let journal = transaction.open_table(JOURNAL).map_err(storage_error)?;
+    let last = journal.last().map_err(storage_error)?;
+    Ok(last.map_or(0, |(last, _)| last.value()))
 }
 
 #[cfg(test)]

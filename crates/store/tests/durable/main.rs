@@ -4,6 +4,8 @@
 mod crash;
 mod damage;
 mod faults;
+mod history;
 mod kill;
+mod read_only;
 mod sim_disk;
 mod work;

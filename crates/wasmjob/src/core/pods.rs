@@ -41,7 +41,7 @@ impl Core {
             );
         }
         if ended {
-            self.finished_pods.add(uid);
+            self.keep_finished(&pod);
             turn.effects.ended.push(Arc::clone(&pod));
         }
         match owner {

@@ -77,7 +77,7 @@ impl Core {
                 "took over what the store holds"
             );
         }
-        turn.effects.answers.push(Box::new(move || {
+        turn.effects.answers.push(Box::new(move |_| {
             let _ = ready.send(());
         }));
         self.act(turn);
@@ -103,19 +103,18 @@ impl Core {
             let event = Event::warning(REASON, MESSAGE);
             self.event(turn, key, &pod.namespace, &pod.name, event, "kubelet");
         }
+        self.keep_finished(&pod);
         let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
         match owner.and_then(|owner| self.jobs.get_mut(&owner)) {
             Some(entry) => {
                 if pod.deletion.is_some() {
                     entry.deleting.insert(pod.uid);
                 }
-                self.finished_pods.add(pod.uid);
                 entry.pods.insert(pod);
             }
             // Nobody waits for it any more.
             None if pod.deletion.is_some() => self.pod_gone(turn, &pod),
             None => {
-                self.finished_pods.add(pod.uid);
                 self.loose.insert(pod.uid, pod);
             }
         }

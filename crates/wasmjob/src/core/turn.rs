@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use wasmjob_api::{Job, Pod, Uid};
 use wasmjob_store::{Key, Kind, Object, Transaction};
 
+use super::answers::Answer;
 use crate::JobResult;
 
 /// One turn's changes, and what is to be done about them.
@@ -38,7 +39,7 @@ pub(super) struct Effects {
     /// Pods that are gone, whose logs go as well.
     pub(super) gone: Vec<Uid>,
     /// What callers are told.
-    pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
+    pub(super) answers: Vec<Answer>,
 }
 
 /// A Job's end.
@@ -50,21 +51,23 @@ pub(super) struct Finished {
 }
 
 impl Effects {
+    /// Whether nothing follows, but for answers.
     pub(super) fn is_empty(&self) -> bool {
         self.start.is_empty()
             && self.finished.is_empty()
             && self.asked.is_empty()
             && self.ended.is_empty()
             && self.gone.is_empty()
-            && self.answers.is_empty()
     }
 
-    /// Answers once all of it is visible; a refusal changed nothing, and is
-    /// answered at once. Whoever asked may have gone.
+    /// Answers once all of it is visible, or that it is `unavailable` when that takes
+    /// too long; a refusal changed nothing, and is answered at once. Whoever asked
+    /// may have gone.
     pub(super) fn answer_or_refuse<T, E>(
         &mut self,
         reply: oneshot::Sender<Result<T, E>>,
         answer: Result<T, E>,
+        unavailable: fn(String) -> E,
     ) where
         T: Send + 'static,
         E: Send + 'static,
@@ -73,8 +76,11 @@ impl Effects {
             let _ = reply.send(answer);
             return;
         }
-        self.answers.push(Box::new(move || {
-            let _ = reply.send(answer);
+        self.answers.push(Box::new(move |reason| {
+            let _ = reply.send(match reason {
+                None => answer,
+                Some(reason) => Err(unavailable(reason)),
+            });
         }));
     }
 }

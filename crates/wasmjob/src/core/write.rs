@@ -80,7 +80,8 @@ pub struct Written {
     pub revision: u64,
 }
 
-/// Why a change was not made. Nothing was changed.
+/// Why a change was not made. Nothing was changed, except perhaps where it is
+/// [`Unavailable`](Self::Unavailable).
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The object is not in the state that the change was made from.
@@ -101,8 +102,9 @@ pub enum WriteError {
     /// The object is not valid, in Kubernetes' words.
     #[error("{0}")]
     Invalid(String),
-    /// Nothing can be written at the moment.
-    #[error("nothing can be stored at the moment: {0}; nothing was changed")]
+    /// Nothing can be written at the moment. The text says whether nothing was changed,
+    /// or the change waits: then it may still happen.
+    #[error("nothing can be stored at the moment: {0}")]
     Unavailable(String),
     /// The host is gone.
     #[error(transparent)]

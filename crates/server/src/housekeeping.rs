@@ -7,6 +7,7 @@ mod bootstrap;
 mod garbage;
 mod namespaces;
 mod node;
+mod roles;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use wasmjob::{
 use crate::api::Api;
 use crate::housekeeping::garbage::Owners;
 use crate::housekeeping::namespaces::Namespaces;
+use crate::housekeeping::roles::Roles;
 use crate::render::seconds;
 
 pub(crate) use bootstrap::bootstrap;
@@ -35,6 +37,7 @@ pub(crate) struct Housekeeper {
     watch: Watch,
     namespaces: Namespaces,
     owners: Owners,
+    roles: Roles,
 }
 
 impl Housekeeper {
@@ -44,6 +47,7 @@ impl Housekeeper {
             watch: store.watch(store.revision()),
             namespaces: Namespaces::default(),
             owners: Owners::default(),
+            roles: Roles::default(),
             api,
         }
     }
@@ -80,6 +84,7 @@ impl Housekeeper {
     fn look(&mut self, change: &Change) {
         self.namespaces.look(change);
         self.owners.look(change);
+        self.roles.look(change);
     }
 
     /// Does what is to be done; what cannot be written now is tried again.
@@ -87,7 +92,8 @@ impl Housekeeper {
         loop {
             let namespaces = self.namespaces.act(&self.api).await;
             let owners = self.owners.act(&self.api).await;
-            if namespaces.is_ok() && owners.is_ok() || self.api.host.is_gone() {
+            let roles = self.roles.act(&self.api).await;
+            if namespaces.is_ok() && owners.is_ok() && roles.is_ok() || self.api.host.is_gone() {
                 return;
             }
             tokio::time::sleep(RETRY).await;

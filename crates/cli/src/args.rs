@@ -1,5 +1,6 @@
 //! The command line.
 
+mod client;
 mod cron;
 
 use std::io::{IsTerminal, Stderr};
@@ -16,6 +17,10 @@ use tracing_subscriber::fmt::format::{self as log_format, DefaultFields};
 use wasmjob::Alias;
 use wasmjob::api::schedule::Zone;
 
+pub(crate) use self::client::{
+    ApplyArgs, Cascade, ClientCommand, DaemonArgs, DeleteArgs, DescribeArgs, Form, GetArgs,
+    LogsArgs, NamedArgs, SelectArgs, TopArgs, TopOf, TreeArgs, TriggerArgs,
+};
 pub(crate) use self::cron::{ForecastArgs, Format, NextArgs, TakesArg};
 use crate::exit::Exit;
 
@@ -41,6 +46,8 @@ Examples:
   wasmjob serve --manifests /etc/wasmjob    run what is there, on time, for good
   wasmjob next cronjobs/                    when each CronJob runs next
   wasmjob forecast --for 30d cronjobs/      what would run in the next 30 days
+  wasmjob get jobs,pods                     what a running daemon has; also describe,
+                                            logs, apply, delete, trigger, tree, …
 
 Exit codes of run:
   0 every Job is Complete     1 some Job Failed        2 usage or manifest; nothing ran
@@ -70,6 +77,8 @@ pub(crate) enum Command {
     Next(NextArgs),
     /// Play CronJobs through in virtual time: what would run, what would be in its way.
     Forecast(ForecastArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -146,7 +155,8 @@ pub(crate) struct HostArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
     /// Keep all objects and logs in DIR, which is this process's alone [default:
-    /// $STATE_DIRECTORY, else /var/lib/wasmjob for root, else ~/.local/state/wasmjob].
+    /// $WASMJOB_DATA_DIR, the config file's, $STATE_DIRECTORY, /var/lib/wasmjob for
+    /// root, ~/.local/state/wasmjob].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
     /// Run the manifests in DIR, and follow it: a file that comes is run, one that

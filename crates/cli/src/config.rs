@@ -177,9 +177,17 @@ pub(crate) fn default_cache() -> Option<PathBuf> {
     Some(base("XDG_CACHE_HOME", ".cache")?.join("wasmjob"))
 }
 
-/// Where `serve` keeps its objects by default: where systemd says, else where
-/// the user keeps such things.
-pub(crate) fn default_data_dir() -> Option<PathBuf> {
+/// Where a daemon keeps its objects and its socket: where a flag says, the environment
+/// or the config file; else where systemd says, or where the user keeps such things.
+pub(crate) fn data_dir(flag: Option<&Path>, config: &Config) -> Option<PathBuf> {
+    let said = std::env::var_os("WASMJOB_DATA_DIR").filter(|dir| !dir.is_empty());
+    flag.map(Path::to_owned)
+        .or_else(|| said.map(PathBuf::from))
+        .or_else(|| config.serve.data_dir.clone())
+        .or_else(default_data_dir)
+}
+
+fn default_data_dir() -> Option<PathBuf> {
     systemd("STATE_DIRECTORY").or_else(|| {
         if rustix::process::geteuid().is_root() {
             return Some(PathBuf::from("/var/lib/wasmjob"));

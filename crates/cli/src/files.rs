@@ -21,10 +21,7 @@ pub(crate) enum Failure {
 
 /// Reads and checks everything that `paths` name.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Manifest, Failure> {
-    let mut texts = Vec::new();
-    for path in paths {
-        collect(path, &mut texts).map_err(Failure::Read)?;
-    }
+    let texts = texts(paths).map_err(Failure::Read)?;
     let sources: Vec<_> = texts
         .iter()
         .map(|(name, bytes)| Source {
@@ -44,6 +41,15 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Manifest, Failure> {
         )));
     }
     Ok(manifest)
+}
+
+/// The texts that `paths` name, and what they are called.
+pub(crate) fn texts(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut texts = Vec::new();
+    paths
+        .iter()
+        .try_for_each(|path| collect(path, &mut texts))?;
+    Ok(texts)
 }
 
 fn collect(path: &Path, texts: &mut Vec<(String, Vec<u8>)>) -> Result<(), String> {

@@ -7,6 +7,7 @@
 
 mod args;
 mod check;
+mod client;
 mod config;
 mod exit;
 mod files;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check::check(check),
         Command::Next(next) => next::next(next),
         Command::Forecast(forecast) => forecast::forecast(forecast),
+        Command::Client(command) => client::run(command),
         Command::Completions { shell } => args::print_completions(*shell),
     };
     let exit = exit.unwrap_or_else(|error| {

@@ -15,7 +15,7 @@ use wasmjob::{Health, Host};
 use wasmjob_server::{Config as ApiConfig, Server};
 
 use crate::args::{Listen, LogFormat, ServeArgs};
-use crate::config::{Config, default_data_dir};
+use crate::config::{self, Config};
 use crate::exit::{Exit, usage};
 use crate::host;
 use crate::report;
@@ -38,8 +38,7 @@ pub(crate) fn serve(
     let own = &config.serve;
     let format = args.log_format.or(own.log_format).unwrap_or_default();
     diagnose(format, own.verbose);
-    let data_dir = args.data_dir.clone().or_else(|| own.data_dir.clone());
-    let Some(data_dir) = data_dir.or_else(default_data_dir) else {
+    let Some(data_dir) = config::data_dir(args.data_dir.as_deref(), &config) else {
         return Ok(usage(&anyhow!(
             "no --data-dir is given, and there is no home directory"
         )));

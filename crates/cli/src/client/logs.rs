@@ -15,8 +15,11 @@ use super::uri::Uri;
 use crate::args::LogsArgs;
 use crate::exit::{Exit, say};
 
-/// Logs that are followed at once; as many as kubectl's default allows are few for a Job.
+/// Logs that are followed at once: each has a connection.
 const FOLLOWED_MAX: usize = 256;
+
+/// The annotation by which a pod says whose logs people mean.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// One log.
 struct Source {
@@ -147,6 +150,10 @@ fn containers(pod: &Value, args: &LogsArgs) -> Result<Vec<String>> {
                 .collect::<Vec<_>>()
                 .join(", ")
         )));
+    }
+    let preferred = pod["metadata"]["annotations"][DEFAULT_CONTAINER].as_str();
+    if let Some(preferred) = preferred.filter(|name| own.iter().any(|it| it == name)) {
+        return Ok(vec![preferred.to_owned()]);
     }
     let Some(first) = own.first() else {
         return Err(Failure::other(format!(

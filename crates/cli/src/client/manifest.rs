@@ -66,6 +66,12 @@ fn document(object: Value, file: &str, daemon: &DaemonArgs) -> Result<Document> 
             "resource mapping not found for name: {name:?} from {file:?}: no matches for kind {kind:?} in version {version:?}"
         )));
     };
+    let given = &object["metadata"]["name"];
+    if !given.is_null() && !given.is_string() {
+        return Err(broken(&format!(
+            "metadata.name: expected a string, found {given}: put it in quotes"
+        )));
+    }
     if name.is_empty() {
         return Err(broken(&format!("a {kind} has no metadata.name")));
     }

@@ -162,7 +162,10 @@ impl Core {
     fn write_new(&mut self, turn: &mut Turn, new: NewObject) -> Result<Key, WriteError> {
         let here = || Arc::from(Path::new("."));
         let new = match new {
-            NewObject::Job(job) => New::Job(job, here()),
+            NewObject::Job(job) => {
+                let base = self.base_of_owner(&job).unwrap_or_else(here);
+                New::Job(job, base)
+            }
             NewObject::Pod(pod) => New::Pod(pod, here()),
             NewObject::CronJob(cron_job) => New::CronJob(cron_job, here()),
             NewObject::Generic(object) => return self.write_new_generic(turn, object),
@@ -176,6 +179,17 @@ impl Core {
             .first()
             .map(|applied| applied.key)
             .ok_or(WriteError::NotFound)
+    }
+
+    /// Where the CronJob's template is from, which a Job that it controls was made of: its
+    /// images may be relative to a manifest.
+    fn base_of_owner(&self, job: &batch::Job) -> Option<Arc<Path>> {
+        let owners = job.metadata.owner_references.as_deref()?;
+        let controller = owners
+            .iter()
+            .find(|owner| owner.controller == Some(true) && owner.kind == "CronJob")?;
+        let entry = self.cron_jobs.get(&controller.uid.parse().ok()?)?;
+        Some(Arc::clone(&entry.cron_job.base))
     }
 
     fn write_new_generic(

@@ -31,6 +31,7 @@ struct Daemon {
 impl Daemon {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("manifests")).unwrap();
         let put = |name: &str, rest: &str| {
             let module = wat::parse_str(HELLO.replace("REST", rest)).unwrap();
             std::fs::write(dir.path().join(name), module).unwrap();
@@ -46,6 +47,8 @@ impl Daemon {
                 "--data-dir",
             ])
             .arg(dir.path().join("data"))
+            .arg("--manifests")
+            .arg(dir.path().join("manifests"))
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -671,6 +674,20 @@ fn cron_jobs_are_triggered_suspended_and_shown_as_trees() {
         daemon.ok(&["resume", "cronjob/c"]),
         "cronjob.batch/c resumed\n"
     );
+    // The images of a CronJob that is a file of the daemon's are relative to that file.
+    std::fs::copy(
+        daemon.path("hello.wasm"),
+        daemon.path("manifests/hello.wasm"),
+    )
+    .unwrap();
+    std::fs::copy(
+        daemon.cron_job("filed"),
+        daemon.path("manifests/filed.yaml"),
+    )
+    .unwrap();
+    daemon.wait_for(&["get", "cj", "filed"], |output| output.status.success());
+    daemon.ok(&["trigger", "filed", "--name", "of-file"]);
+    daemon.wait_for_job("of-file", "Complete");
     let tree = words(&daemon.ok(&["tree", "cj", "c"]), 3);
     assert_eq!(tree[0], "NAMESPACE NAME READY");
     assert_eq!(tree[1], "default CronJob/c -");

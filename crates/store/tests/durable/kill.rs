@@ -66,6 +66,7 @@ fn child() {
 }
 
 /// Prints what the watch sees. One that is told that it expired begins anew.
+#[expect(clippy::print_stdout, reason = "its parent reads that")]
 fn watch_for_ever(store: &Store, name: usize, mut watch: Watch) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.unwrap();

@@ -1,3 +1,6 @@
+//! A host on a disk that is full for a while.
+#![expect(clippy::unwrap_used, reason = "a test that fails should stop")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -503,7 +503,7 @@ fn killed_again_and_again_it_runs_no_slot_twice_and_forgets_none() {
     let killed = objects
         .events
         .iter()
-        .filter(|event| event.ends_with(" NodeRestart"))
+        .filter(|event| event.starts_with("alone-") && event.ends_with(" NodeRestart"))
         .count();
     // Its back-off of ten seconds holds across the kills.
     assert!((1..=3).contains(&killed), "{:?}", objects.events);

@@ -1,5 +1,7 @@
 //! Jobs: the spec parsed once, and the status as the controller keeps it.
 
+mod again;
+
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1 as batch;
-use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector};
+use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +52,10 @@ pub enum CompletionMode {
 /// A JobSpec, defaulted and parsed once.
 #[derive(Debug)]
 pub struct JobSpec {
-    /// The object as Kubernetes knows it, defaulted; policies are read from here.
-    pub object: batch::JobSpec,
+    /// The object as Kubernetes knows it, defaulted, but for its pod spec.
+    object: batch::JobSpec,
+    /// The pod spec of the object. That of the template may say more.
+    pod_spec: Arc<PodSpec>,
     /// What its pods share.
     pub template: Arc<PodTemplate>,
     /// Pods at once.
@@ -190,7 +194,37 @@ impl JobSpec {
     /// well as it goes: numbers are clamped into their range, what is missing
     /// gets Kubernetes' default.
     #[must_use]
-    pub fn parse_in(object: batch::JobSpec, name: &Arc<str>, uid: Uid, base: &Arc<Path>) -> Self {
+    pub fn parse_in(
+        mut object: batch::JobSpec,
+        name: &Arc<str>,
+        uid: Uid,
+        base: &Arc<Path>,
+    ) -> Self {
+        let pod_spec = object.template.spec.take().unwrap_or_default();
+        Self::of_parts(object, Arc::new(pod_spec), name, uid, base)
+    }
+
+    /// Puts together what [`JobSpec::without_pod_spec`] and [`JobSpec::pod_spec`] gave.
+    #[must_use]
+    pub fn of_parts(
+        object: batch::JobSpec,
+        pod_spec: Arc<PodSpec>,
+        name: &Arc<str>,
+        uid: Uid,
+        base: &Arc<Path>,
+    ) -> Self {
+        Self::assemble(object, pod_spec, None, name, uid, base)
+    }
+
+    /// `template_spec` is the pod spec of the template, if it is known already.
+    fn assemble(
+        object: batch::JobSpec,
+        pod_spec: Arc<PodSpec>,
+        template_spec: Option<&Arc<PodSpec>>,
+        name: &Arc<str>,
+        uid: Uid,
+        base: &Arc<Path>,
+    ) -> Self {
         let completion_mode = match object.completion_mode.as_deref() {
             Some("Indexed") => CompletionMode::Indexed,
             _ => CompletionMode::NonIndexed,
@@ -211,7 +245,18 @@ impl JobSpec {
             None => 6,
         };
         Self {
-            template: Arc::new(pod_template(&object, completion_mode, name, uid, base)),
+            template: Arc::new(PodTemplate {
+                metadata: object.template.metadata.clone().unwrap_or_default(),
+                spec: match template_spec {
+                    Some(known) => Arc::clone(known),
+                    None => with_completion_index(&pod_spec, completion_mode),
+                },
+                owner: Some(OwnerJob {
+                    name: Arc::clone(name),
+                    uid,
+                }),
+                base: Arc::clone(base),
+            }),
             parallelism: object.parallelism.map_or(1, at_least_zero),
             completions,
             completion_mode,
@@ -223,19 +268,41 @@ impl JobSpec {
             replace_only_failed: object.pod_replacement_policy.as_deref() == Some("Failed")
                 || object.pod_failure_policy.is_some(),
             suspend: object.suspend.unwrap_or(false),
-            restart_on_failure: object
-                .template
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.restart_policy.as_deref())
-                == Some("OnFailure"),
+            restart_on_failure: pod_spec.restart_policy.as_deref() == Some("OnFailure"),
             managed_elsewhere: object
                 .managed_by
                 .as_deref()
                 .is_some_and(|manager| manager != JOB_CONTROLLER_NAME),
             success_rules: success_rules(&object, completions.unwrap_or(0)),
             object,
+            pod_spec,
         }
+    }
+
+    /// The object as Kubernetes knows it, defaulted.
+    #[must_use]
+    pub fn to_object(&self) -> batch::JobSpec {
+        let mut object = self.object.clone();
+        object.template.spec = Some((*self.pod_spec).clone());
+        object
+    }
+
+    /// That object with an empty pod spec.
+    #[must_use]
+    pub fn without_pod_spec(&self) -> &batch::JobSpec {
+        &self.object
+    }
+
+    /// The pod spec of the object.
+    #[must_use]
+    pub fn pod_spec(&self) -> &Arc<PodSpec> {
+        &self.pod_spec
+    }
+
+    /// `podFailurePolicy`.
+    #[must_use]
+    pub fn pod_failure_policy(&self) -> Option<&batch::PodFailurePolicy> {
+        self.object.pod_failure_policy.as_ref()
     }
 
     /// Whether completions are told apart.
@@ -343,31 +410,18 @@ fn success_rules(object: &batch::JobSpec, completions: u32) -> Vec<SuccessRule> 
         .collect()
 }
 
-/// What the pods share: the Job's template and, for an Indexed Job, the
-/// variable `JOB_COMPLETION_INDEX` in every container that does not define it.
-fn pod_template(
-    object: &batch::JobSpec,
-    completion_mode: CompletionMode,
-    name: &Arc<str>,
-    uid: Uid,
-    base: &Arc<Path>,
-) -> PodTemplate {
-    let mut spec = object.template.spec.clone().unwrap_or_default();
-    if completion_mode == CompletionMode::Indexed {
-        let containers = spec.init_containers.iter_mut().flatten();
-        for container in containers.chain(&mut spec.containers) {
-            add_completion_index_env(container);
-        }
+/// The pod spec with, for an Indexed Job, the variable `JOB_COMPLETION_INDEX` in
+/// every container that does not define it.
+fn with_completion_index(spec: &Arc<PodSpec>, completion_mode: CompletionMode) -> Arc<PodSpec> {
+    if completion_mode == CompletionMode::NonIndexed {
+        return Arc::clone(spec);
     }
-    PodTemplate {
-        metadata: object.template.metadata.clone().unwrap_or_default(),
-        spec,
-        owner: Some(OwnerJob {
-            name: Arc::clone(name),
-            uid,
-        }),
-        base: Arc::clone(base),
+    let mut spec = (**spec).clone();
+    let containers = spec.init_containers.iter_mut().flatten();
+    for container in containers.chain(&mut spec.containers) {
+        add_completion_index_env(container);
     }
+    Arc::new(spec)
 }
 
 fn add_completion_index_env(container: &mut Container) {

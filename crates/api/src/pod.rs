@@ -18,8 +18,8 @@ use crate::Uid;
 pub struct PodTemplate {
     /// Labels and annotations that every pod of this template gets.
     pub metadata: ObjectMeta,
-    /// The defaulted pod spec.
-    pub spec: PodSpec,
+    /// The defaulted pod spec, which the Jobs of one CronJob share.
+    pub spec: Arc<PodSpec>,
     /// The Job that controls pods of this template, if one does.
     pub owner: Option<OwnerJob>,
     /// The directory that relative references to modules are relative to: where

@@ -23,7 +23,7 @@ fn pod(number: u64) -> Pod {
         name: format!("pod-{number}").into(),
         template: Arc::new(PodTemplate {
             metadata: Default::default(),
-            spec: PodSpec::default(),
+            spec: PodSpec::default().into(),
             owner: None,
             base: std::path::Path::new(".").into(),
         }),

@@ -44,8 +44,9 @@ use redb::TableDefinition;
 /// The version of the form of rows.
 ///
 /// Format 2 knows generic objects, the metadata of single pods, and events that
-/// count. What format 1 wrote can be read, and is written anew when it changes.
-pub(crate) const FORMAT: u64 = 2;
+/// count; format 3 has a pod spec once, however many Jobs and templates have it.
+/// What older ones wrote can be read, and is written anew when it changes.
+pub(crate) const FORMAT: u64 = 3;
 
 /// What describes the store itself.
 pub(crate) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");

@@ -27,7 +27,7 @@ impl Job {
         metadata.deletion_grace_period_seconds = self.deletion.map(|_| 0);
         batch::Job {
             metadata,
-            spec: Some(self.spec.object.clone()),
+            spec: Some(self.spec.to_object()),
             status: Some(self.status.to_object()),
         }
     }

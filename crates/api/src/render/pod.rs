@@ -52,7 +52,7 @@ impl Pod {
     /// `node_name` is shown once the pod is bound; a `resource_version` of 0 is left out.
     #[must_use]
     pub fn to_object(&self, node_name: &str, resource_version: u64) -> core::Pod {
-        let mut spec = self.template.spec.clone();
+        let mut spec = (*self.template.spec).clone();
         pod_only(&mut spec);
         if self.status.scheduled.is_some() {
             spec.node_name = Some(node_name.to_owned());

@@ -97,7 +97,7 @@ fn is_counted(found: Option<&FailureMatch>) -> bool {
 }
 
 fn policy_match(job: &Job, pod: &Pod) -> Option<FailureMatch> {
-    let policy = job.spec.object.pod_failure_policy.as_ref()?;
+    let policy = job.spec.pod_failure_policy()?;
     match_failure_policy(policy, pod)
 }
 

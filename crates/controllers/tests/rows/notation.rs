@@ -57,7 +57,7 @@ fn pod(words: &[&str], number: usize) -> Pod {
         name: format!("mypod-{number}").into(),
         template: Arc::new(PodTemplate {
             metadata: Default::default(),
-            spec: PodSpec::default(),
+            spec: PodSpec::default().into(),
             owner: None,
             base: std::path::Path::new(".").into(),
         }),
@@ -112,7 +112,8 @@ fn pod(words: &[&str], number: usize) -> Pod {
             containers: named(&draft.containers),
             init_containers: Some(named(&draft.init_containers)),
             ..PodSpec::default()
-        },
+        }
+        .into(),
         owner: None,
         base: std::path::Path::new(".").into(),
     });

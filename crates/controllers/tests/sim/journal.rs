@@ -161,7 +161,7 @@ fn check_delay(failures: u32, last: Timestamp, now: Timestamp) -> Result<(), Str
 /// What the Job's podFailurePolicy says of such an end; read from the object,
 /// not through the controller.
 fn is_ignored(job: &Job, end: End) -> bool {
-    let Some(policy) = &job.spec.object.pod_failure_policy else {
+    let Some(policy) = job.spec.pod_failure_policy() else {
         return false;
     };
     let first = policy

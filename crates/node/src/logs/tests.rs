@@ -30,7 +30,7 @@ fn pod_of(n: u128, job: Option<u128>) -> Pod {
     });
     let template = PodTemplate {
         metadata: Default::default(),
-        spec,
+        spec: Arc::new(spec),
         owner: job.map(|n| OwnerJob {
             name: Arc::from("j"),
             uid: Uid::from_random(n),

@@ -9,7 +9,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable};
 use wasmjob_api::{PodTemplate, Uid};
 
 use super::disk::Backend;
-use super::record::{self, ChangeIn, CommitRow, PodIn, Row, RowError, RowKey};
+use super::record::{self, ChangeIn, CommitRow, PodIn, PodSpecs, Row, RowError, RowKey};
 use super::rows::{RowChange, Rows, Unfolded};
 use super::{Disk, FORMAT, JOURNAL, META, Medium, OBJECTS, OpenError};
 use crate::state::State;
@@ -227,7 +227,14 @@ fn tables(database: &Database) -> Result<Read, OpenError> {
 
 /// The objects that the rows are, Jobs first, and events in their order.
 fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
+    let mut specs = PodSpecs::default();
+    for (key, (_, bytes)) in &read.rows {
+        if let Some((Row::PodSpec, id)) = Row::of(key) {
+            specs.insert(number(id), Arc::new(serde_json::from_slice(bytes)?));
+        }
+    }
     let mut templates: HashMap<u64, Arc<PodTemplate>> = HashMap::default();
+    let mut template_specs: HashMap<u64, Option<u64>> = HashMap::default();
     // The newest template of each Job that has pods: its pods to come share it.
     let mut jobs = Vec::new();
     let mut pods = Vec::new();
@@ -236,8 +243,9 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
     for (key, (revision, bytes)) in &read.rows {
         match Row::of(key) {
             Some((Row::Template, id)) => {
-                let number = u64::try_from(id).unwrap_or(u64::MAX);
-                templates.insert(number, Arc::new(record::template_from_bytes(bytes)?));
+                let (template, pod_spec) = record::template_from_bytes(bytes, &specs)?;
+                templates.insert(number(id), Arc::new(template));
+                template_specs.insert(number(id), pod_spec);
             }
             Some((Row::Job, id)) => {
                 let uid = Uid::from_random(id);
@@ -246,10 +254,9 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
                     .get(&Row::JobStatus.key(id))
                     .ok_or_else(|| missing_row(&format!("the status of Job {uid}")))?;
                 let revision = (*revision).max(*changed);
-                jobs.push((
-                    revision,
-                    record::job_from_bytes(uid, bytes, status, revision)?,
-                ));
+                let (job, pod_spec) = record::job_from_bytes(uid, bytes, status, revision, &specs)?;
+                known.know_job(&job, pod_spec);
+                jobs.push((revision, job));
             }
             Some((Row::CronJob, id)) => {
                 let uid = Uid::from_random(id);
@@ -273,7 +280,7 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
                 revision: *revision,
                 object: Object::Generic(Arc::new(record::from_bytes(bytes)?)),
             }),
-            Some((Row::JobStatus | Row::CronJobStatus | Row::PodMetadata, _)) => {}
+            Some((Row::JobStatus | Row::CronJobStatus | Row::PodMetadata | Row::PodSpec, _)) => {}
             Some((Row::Pod, id)) => {
                 let row: PodIn = record::from_bytes(bytes)?;
                 pods.push((*revision, Uid::from_random(id), row));
@@ -290,11 +297,14 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
     share_templates(&jobs, &mut templates);
     let mut objects = others;
     for (revision, job) in jobs {
-        known.know_job(&job);
         objects.push(Stored {
             revision,
             object: Object::Job(Arc::new(job)),
         });
+    }
+    for (number, template) in &templates {
+        let pod_spec = template_specs.get(number).copied().flatten();
+        known.know_template(template, *number, pod_spec);
     }
     for (revision, uid, row) in pods {
         let number = row.template;
@@ -306,7 +316,7 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
             .map(|(_, bytes)| serde_json::from_slice(bytes).map(Arc::new))
             .transpose()?;
         let pod = row.into_pod(uid, Arc::clone(template), metadata);
-        known.know_pod(&pod, number);
+        known.know_pod(uid, number);
         if let Some(metadata) = &pod.metadata {
             known.know_pod_metadata(uid, metadata);
         }
@@ -321,6 +331,11 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
         object: Object::Event(Arc::new(event)),
     }));
     Ok(objects)
+}
+
+/// What the store numbers itself has small numbers.
+fn number(id: u128) -> u64 {
+    u64::try_from(id).unwrap_or(u64::MAX)
 }
 
 fn missing_row(what: &str) -> RowError {

@@ -10,10 +10,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
+use wasmjob_api::k8s_openapi::api::core::v1::PodSpec;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{
     CronJob, CronJobSpec, Deletion, Event, Job, JobSpec, JobStatus, OwnerJob, Pod, PodTemplate, Uid,
@@ -43,10 +45,12 @@ pub(super) enum Row {
     Generic,
     /// What somebody made of a pod's metadata; few pods have it.
     PodMetadata,
+    /// The spec of pods that Jobs and templates share, by a number of the store's own.
+    PodSpec,
 }
 
 impl Row {
-    const ALL: [(Self, u8); 10] = [
+    const ALL: [(Self, u8); 11] = [
         (Self::Template, b'T'),
         (Self::Job, b'J'),
         (Self::JobStatus, b'j'),
@@ -57,6 +61,7 @@ impl Row {
         (Self::Manifest, b'M'),
         (Self::Generic, b'G'),
         (Self::PodMetadata, b'p'),
+        (Self::PodSpec, b'S'),
     ];
 
     pub(super) fn key(self, id: u128) -> RowKey {
@@ -117,33 +122,61 @@ pub(super) struct ChangeRow<B> {
 pub(super) type ChangeOut<'a> = ChangeRow<&'a Bytes>;
 pub(super) type ChangeIn = ChangeRow<ByteBuf>;
 
+/// A row that a number follows: that of the pod spec which is not in it. What was
+/// written before format 3 has its pod spec inside, and no number.
+fn numbered<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Option<u64>), RowError> {
+    let (row, rest) = postcard::take_from_bytes(bytes)?;
+    let number = (!rest.is_empty()).then(|| from_bytes(rest)).transpose()?;
+    Ok((row, number))
+}
+
 #[derive(Serialize, Deserialize)]
 struct TemplateRow<O, B> {
     owner: O,
     base: B,
     metadata: B,
+    /// Empty where a number follows.
     spec: B,
 }
 
-pub(super) fn template_to_bytes(template: &PodTemplate) -> Result<Vec<u8>, RowError> {
+pub(super) fn template_to_bytes(
+    template: &PodTemplate,
+    pod_spec: u64,
+) -> Result<Vec<u8>, RowError> {
     let metadata = serde_json::to_vec(&template.metadata)?;
-    let spec = serde_json::to_vec(&template.spec)?;
-    to_bytes(&TemplateRow {
+    let row = TemplateRow {
         owner: &template.owner,
         base: Bytes::new(template.base.as_os_str().as_bytes()),
         metadata: Bytes::new(&metadata),
-        spec: Bytes::new(&spec),
-    })
+        spec: Bytes::new(&[]),
+    };
+    to_bytes(&(row, pod_spec))
 }
 
-pub(super) fn template_from_bytes(bytes: &[u8]) -> Result<PodTemplate, RowError> {
-    let row: TemplateRow<Option<OwnerJob>, ByteBuf> = from_bytes(bytes)?;
-    Ok(PodTemplate {
+/// A template, and the number of its pod spec if it has one.
+pub(super) fn template_from_bytes(
+    bytes: &[u8],
+    specs: &PodSpecs,
+) -> Result<(PodTemplate, Option<u64>), RowError> {
+    let (row, number): (TemplateRow<Option<OwnerJob>, ByteBuf>, _) = numbered(bytes)?;
+    let template = PodTemplate {
         owner: row.owner,
         base: path(&row.base),
         metadata: serde_json::from_slice(&row.metadata)?,
-        spec: serde_json::from_slice(&row.spec)?,
-    })
+        spec: match number {
+            Some(number) => pod_spec(specs, number)?,
+            None => Arc::new(serde_json::from_slice(&row.spec)?),
+        },
+    };
+    Ok((template, number))
+}
+
+/// Pod specs by their numbers.
+pub(super) type PodSpecs = HashMap<u64, Arc<PodSpec>>;
+
+fn pod_spec(specs: &PodSpecs, number: u64) -> Result<Arc<PodSpec>, RowError> {
+    let missing = || RowError::Missing(format!("pod spec {number}"));
+    specs.get(&number).cloned().ok_or_else(missing)
 }
 
 fn path(bytes: &[u8]) -> Arc<Path> {
@@ -162,10 +195,10 @@ struct JobRow<S, B> {
     spec: B,
 }
 
-pub(super) fn job_to_bytes(job: &Job) -> Result<Vec<u8>, RowError> {
+pub(super) fn job_to_bytes(job: &Job, pod_spec: u64) -> Result<Vec<u8>, RowError> {
     let metadata = serde_json::to_vec(&*job.metadata)?;
-    let spec = serde_json::to_vec(&job.spec.object)?;
-    to_bytes(&JobRow {
+    let spec = serde_json::to_vec(job.spec.without_pod_spec())?;
+    let row = JobRow {
         namespace: &*job.namespace,
         name: &*job.name,
         created: job.created,
@@ -173,7 +206,8 @@ pub(super) fn job_to_bytes(job: &Job) -> Result<Vec<u8>, RowError> {
         base: Bytes::new(job.spec.template.base.as_os_str().as_bytes()),
         metadata: Bytes::new(&metadata),
         spec: Bytes::new(&spec),
-    })
+    };
+    to_bytes(&(row, pod_spec))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,18 +224,26 @@ pub(super) fn job_status_to_bytes(job: &Job) -> Result<Vec<u8>, RowError> {
     })
 }
 
-/// A Job of its two rows, the second of which was written at `revision`.
+/// A Job of its two rows, the second of which was written at `revision`; and the
+/// number of its pod spec if it has one.
 pub(super) fn job_from_bytes(
     uid: Uid,
     job: &[u8],
     status: &[u8],
     revision: u64,
-) -> Result<Job, RowError> {
-    let row: JobRow<Arc<str>, ByteBuf> = from_bytes(job)?;
+    specs: &PodSpecs,
+) -> Result<(Job, Option<u64>), RowError> {
+    let (row, number): (JobRow<Arc<str>, ByteBuf>, _) = numbered(job)?;
     let JobStatusRow::<JobStatus> { deletion, status } = from_bytes(status)?;
-    let spec = serde_json::from_slice(&row.spec)?;
-    let spec = JobSpec::parse_in(spec, &row.name, uid, &path(&row.base));
-    Ok(Job {
+    let (spec, base) = (serde_json::from_slice(&row.spec)?, path(&row.base));
+    let spec = match number {
+        Some(number) => {
+            let pod_spec = pod_spec(specs, number)?;
+            JobSpec::of_parts(spec, pod_spec, &row.name, uid, &base)
+        }
+        None => JobSpec::parse_in(spec, &row.name, uid, &base),
+    };
+    let job = Job {
         uid,
         namespace: row.namespace,
         name: row.name,
@@ -212,7 +254,8 @@ pub(super) fn job_from_bytes(
         metadata: Arc::new(serde_json::from_slice(&row.metadata)?),
         spec: Arc::new(spec),
         status,
-    })
+    };
+    Ok((job, number))
 }
 
 pub(super) fn cron_job_to_bytes(cron_job: &CronJob) -> Result<Vec<u8>, RowError> {
@@ -529,15 +572,19 @@ mod tests {
     fn rows_read_back_as_they_were() {
         let (job, pod, event) = (job(), pod(), event());
         let (seldom, often) = (
-            job_to_bytes(&job).unwrap(),
+            job_to_bytes(&job, 7).unwrap(),
             job_status_to_bytes(&job).unwrap(),
         );
-        let mut read = job_from_bytes(job.uid, &seldom, &often, 0).unwrap();
+        let specs = PodSpecs::from_iter([(7, Arc::clone(job.spec.pod_spec()))]);
+        let (mut read, number) = job_from_bytes(job.uid, &seldom, &often, 0, &specs).unwrap();
+        assert_eq!(number, Some(7));
         assert_eq!(format!("{read:?}"), format!("{job:?}"));
         read.status.active += 1;
         assert_ne!(format!("{read:?}"), format!("{job:?}"));
-        let template = template_from_bytes(&template_to_bytes(&pod.template).unwrap()).unwrap();
-        assert_eq!(template, *pod.template);
+        let bytes = template_to_bytes(&pod.template, 7).unwrap();
+        let (template, number) = template_from_bytes(&bytes, &specs).unwrap();
+        assert_eq!((&template, number), (&*pod.template, Some(7)));
+        assert!(template_from_bytes(&bytes, &PodSpecs::default()).is_err());
         let row: PodIn = from_bytes(&pod_to_bytes(&pod, 7).unwrap()).unwrap();
         assert_eq!(row.template, 7);
         let read = row.into_pod(pod.uid, Arc::clone(&pod.template), None);
@@ -549,8 +596,8 @@ mod tests {
     /// When this fails, disks that were written before cannot be read: raise
     /// `FORMAT`, and read the older one.
     #[test]
-    fn the_form_of_rows_is_that_of_format_2() {
-        assert_eq!(super::super::FORMAT, 2);
+    fn the_form_of_rows_is_that_of_format_3() {
+        assert_eq!(super::super::FORMAT, 3);
         let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let generic = crate::GenericObject {
             uid: Uid::from_random(4),
@@ -560,34 +607,55 @@ mod tests {
             json: b"{}".to_vec().into(),
         };
         let rows = [
-            hex(job_to_bytes(&job()).unwrap()),
+            hex(job_to_bytes(&job(), 7).unwrap()),
             hex(job_status_to_bytes(&job()).unwrap()),
-            hex(template_to_bytes(&pod().template).unwrap()),
+            hex(template_to_bytes(&pod().template, 7).unwrap()),
             hex(pod_to_bytes(&pod(), 7).unwrap()),
             hex(event_to_bytes(&event()).unwrap()),
             hex(to_bytes(&generic).unwrap()),
         ];
         insta::assert_snapshot!(rows.join("\n"), @"
-        0764656661756c74016a80a8d6b90702012e0c7b226e616d65223a226a227d0f7b2274656d706c617465223a7b7d7d
+        0764656661756c74016a80a8d6b90702012e0c7b226e616d65223a226a227d0f7b2274656d706c617465223a7b7d7d07
         0180d0acf30e0102010152014d80f882ad1680a0d9e61d0180c8afa02500010102010304050201010305010006018098dc9334
-        01016a818080808080808080818002012e027b7d117b22636f6e7461696e657273223a5b5d7d
+        01016a818080808080808080818002012e027b7d0007
         016e017007010101020080f882ad160180a0d9e61d1e0001030180c8afa02500000180f085da2c010745766963746564010466756c6c01014401648098dc9334030289094f4f4d4b696c6c6564016d80a8d6b90780d0acf30e00c08db7010104050006010001087368613235363a300011436f6e7461696e65724372656174696e670000000000000180e8888743000000000000
         01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c657480c0b2cd3b01
         8480808080808080808180020172000167027b7d
         ");
     }
 
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
     /// What format 1 wrote for the same event.
     #[test]
     fn an_event_of_format_1_happened_once() {
-        let hex = "01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c6574";
-        let bytes: Vec<u8> = (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-            .collect();
+        let bytes =
+            bytes("01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c6574");
         let read = event_from_bytes(event().uid, &bytes).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", event()));
         assert!(event_from_bytes(event().uid, &bytes[..bytes.len() - 1]).is_err());
+    }
+
+    /// What format 2 wrote for the same Job and template.
+    #[test]
+    fn a_job_and_a_template_of_format_2_have_their_pod_spec_inside() {
+        let seldom = bytes(
+            "0764656661756c74016a80a8d6b90702012e0c7b226e616d65223a226a227d0f7b2274656d706c617465223a7b7d7d",
+        );
+        let specs = PodSpecs::default();
+        let often = job_status_to_bytes(&job()).unwrap();
+        let (read, number) = job_from_bytes(job().uid, &seldom, &often, 0, &specs).unwrap();
+        assert_eq!(number, None);
+        assert_eq!(format!("{read:?}"), format!("{:?}", job()));
+        let template =
+            bytes("01016a818080808080808080818002012e027b7d117b22636f6e7461696e657273223a5b5d7d");
+        let (read, number) = template_from_bytes(&template, &specs).unwrap();
+        assert_eq!((&read, number), (&*pod().template, None));
     }
 
     #[test]

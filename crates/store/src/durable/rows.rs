@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::HashMap;
+use wasmjob_api::k8s_openapi::api::core::v1::PodSpec;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Pod, PodTemplate, Uid};
 
@@ -32,7 +33,7 @@ pub(super) struct RowChange {
 /// its template.
 #[derive(Default)]
 pub(super) struct Rows {
-    jobs: HashMap<Uid, (Arc<JobSpec>, Arc<ObjectMeta>)>,
+    jobs: HashMap<Uid, KnownJob>,
     cron_jobs: HashMap<Uid, (Arc<CronJobSpec>, Arc<ObjectMeta>)>,
     /// The template of each pod.
     pods: HashMap<Uid, u64>,
@@ -41,20 +42,34 @@ pub(super) struct Rows {
     /// stand in `templates`.
     numbers: HashMap<usize, u64>,
     next_template: u64,
+    pod_specs: PodSpecNumbers,
     /// Pods whose metadata somebody changed, as the disk has it.
     pod_metadata: HashMap<Uid, Arc<ObjectMeta>>,
 }
 
+struct KnownJob {
+    spec: Arc<JobSpec>,
+    metadata: Arc<ObjectMeta>,
+    /// The number of its pod spec; what older formats wrote has none.
+    pod_spec: Option<u64>,
+}
+
 struct Template {
     template: Arc<PodTemplate>,
+    pod_spec: Option<u64>,
     pods: usize,
 }
 
 impl Rows {
-    /// The disk has this Job.
-    pub(super) fn know_job(&mut self, job: &Job) {
-        let parts = (Arc::clone(&job.spec), Arc::clone(&job.metadata));
-        self.jobs.insert(job.uid, parts);
+    /// The disk has this Job, with the pod spec of that number.
+    pub(super) fn know_job(&mut self, job: &Job, pod_spec: Option<u64>) {
+        self.pod_specs.know(job.spec.pod_spec(), pod_spec);
+        let known = KnownJob {
+            spec: Arc::clone(&job.spec),
+            metadata: Arc::clone(&job.metadata),
+            pod_spec,
+        };
+        self.jobs.insert(job.uid, known);
     }
 
     /// The disk has this CronJob.
@@ -68,17 +83,30 @@ impl Rows {
         self.pod_metadata.insert(pod, Arc::clone(metadata));
     }
 
-    /// The disk has this pod, with the template of that number.
-    pub(super) fn know_pod(&mut self, pod: &Pod, template: u64) {
-        self.pods.insert(pod.uid, template);
-        self.next_template = self.next_template.max(template + 1);
-        let address = Arc::as_ptr(&pod.template).addr();
-        self.numbers.insert(address, template);
-        let known = self.templates.entry(template).or_insert_with(|| Template {
-            template: Arc::clone(&pod.template),
+    /// The disk has this template under that number, with the pod spec of the other.
+    pub(super) fn know_template(
+        &mut self,
+        template: &Arc<PodTemplate>,
+        number: u64,
+        pod_spec: Option<u64>,
+    ) {
+        self.next_template = self.next_template.max(number + 1);
+        self.numbers.insert(Arc::as_ptr(template).addr(), number);
+        self.pod_specs.know(&template.spec, pod_spec);
+        let known = Template {
+            template: Arc::clone(template),
+            pod_spec,
             pods: 0,
-        });
-        known.pods += 1;
+        };
+        self.templates.insert(number, known);
+    }
+
+    /// The disk has this pod, with the template of that number.
+    pub(super) fn know_pod(&mut self, pod: Uid, template: u64) {
+        self.pods.insert(pod, template);
+        if let Some(known) = self.templates.get_mut(&template) {
+            known.pods += 1;
+        }
     }
 
     /// Adds what `write` changes to `out`.
@@ -90,21 +118,22 @@ impl Rows {
         match write {
             Write::Put(Object::Job(job)) => {
                 let id = job.uid.bits();
-                let is_known = self.jobs.get(&job.uid).is_some_and(|(spec, metadata)| {
-                    Arc::ptr_eq(spec, &job.spec) && Arc::ptr_eq(metadata, &job.metadata)
+                let is_known = self.jobs.get(&job.uid).is_some_and(|known| {
+                    Arc::ptr_eq(&known.spec, &job.spec)
+                        && Arc::ptr_eq(&known.metadata, &job.metadata)
                 });
                 if !is_known {
-                    put(out, Row::Job, id, record::job_to_bytes(job)?);
-                    self.know_job(job);
+                    let pod_spec = self.pod_specs.number(job.spec.pod_spec(), out)?;
+                    put(out, Row::Job, id, record::job_to_bytes(job, pod_spec)?);
+                    let before = self.jobs.remove(&job.uid);
+                    self.know_job(job, Some(pod_spec));
+                    self.pod_specs
+                        .leave(before.and_then(|before| before.pod_spec), out);
                 }
                 put(out, Row::JobStatus, id, record::job_status_to_bytes(job)?);
             }
             Write::Put(Object::Pod(pod)) => {
-                let (number, is_new) = self.template(pod, out);
-                if is_new {
-                    let bytes = record::template_to_bytes(&pod.template)?;
-                    put(out, Row::Template, number.into(), bytes);
-                }
+                let number = self.template(pod, out)?;
                 let id = pod.uid.bits();
                 put(out, Row::Pod, id, record::pod_to_bytes(pod, number)?);
                 self.translate_pod_metadata(pod, out)?;
@@ -165,22 +194,29 @@ impl Rows {
         Ok(())
     }
 
-    /// The number of the pod's template, and whether the disk does not have it yet.
-    fn template(&mut self, pod: &Pod, out: &mut Vec<RowChange>) -> (u64, bool) {
+    /// The number of the pod's template, which is put if the disk does not have it yet.
+    fn template(&mut self, pod: &Pod, out: &mut Vec<RowChange>) -> Result<u64, RowError> {
         let address = Arc::as_ptr(&pod.template).addr();
-        let known = self.numbers.get(&address).copied();
-        let number = known.unwrap_or(self.next_template);
-        match self.pods.get(&pod.uid).copied() {
-            Some(had) if had == number => {}
-            had => {
-                // A pod that is nobody's any more has another one.
-                if let Some(had) = had {
-                    self.leave_template(had, out);
-                }
-                self.know_pod(pod, number);
+        let number = match self.numbers.get(&address) {
+            Some(number) => *number,
+            None => {
+                let number = self.next_template;
+                let pod_spec = self.pod_specs.number(&pod.template.spec, out)?;
+                let bytes = record::template_to_bytes(&pod.template, pod_spec)?;
+                put(out, Row::Template, number.into(), bytes);
+                self.know_template(&pod.template, number, Some(pod_spec));
+                number
+            }
+        };
+        let had = self.pods.get(&pod.uid).copied();
+        if had != Some(number) {
+            self.know_pod(pod.uid, number);
+            // A pod that is nobody's any more has another one.
+            if let Some(had) = had {
+                self.leave_template(had, out);
             }
         }
-        (number, known.is_none())
+        Ok(number)
     }
 
     /// One pod less has the template.
@@ -192,11 +228,13 @@ impl Rows {
         if template.pods == 0 {
             let address = Arc::as_ptr(&template.template).addr();
             self.numbers.remove(&address);
+            let pod_spec = template.pod_spec;
             self.templates.remove(&number);
             out.push(RowChange {
                 key: Row::Template.key(number.into()),
                 value: None,
             });
+            self.pod_specs.leave(pod_spec, out);
         }
     }
 
@@ -210,9 +248,10 @@ impl Rows {
         let id = key.uid.bits();
         match key.kind {
             Kind::Job => {
-                if self.jobs.remove(&key.uid).is_some() {
+                if let Some(job) = self.jobs.remove(&key.uid) {
                     gone(Row::Job, id);
                     gone(Row::JobStatus, id);
+                    self.pod_specs.leave(job.pod_spec, out);
                 }
             }
             Kind::Pod => {
@@ -234,6 +273,63 @@ impl Rows {
                     gone(Row::CronJobStatus, id);
                 }
             }
+        }
+    }
+}
+
+/// The pod specs that the disk has, each once, however many Jobs and templates have it.
+#[derive(Default)]
+struct PodSpecNumbers {
+    known: HashMap<u64, KnownPodSpec>,
+    /// By their address, which is theirs as long as they stand in `known`.
+    numbers: HashMap<usize, u64>,
+    next: u64,
+}
+
+struct KnownPodSpec {
+    spec: Arc<PodSpec>,
+    users: usize,
+}
+
+impl PodSpecNumbers {
+    /// One more has it, under that number.
+    fn know(&mut self, spec: &Arc<PodSpec>, number: Option<u64>) {
+        let Some(number) = number else { return };
+        self.next = self.next.max(number + 1);
+        let known = self.known.entry(number).or_insert_with(|| KnownPodSpec {
+            spec: Arc::clone(spec),
+            users: 0,
+        });
+        known.users += 1;
+        // Not that of an equal one: only this stays as long as the number does.
+        let address = Arc::as_ptr(&known.spec).addr();
+        self.numbers.insert(address, number);
+    }
+
+    /// Its number; it is put if the disk does not have it yet.
+    fn number(&mut self, spec: &Arc<PodSpec>, out: &mut Vec<RowChange>) -> Result<u64, RowError> {
+        if let Some(number) = self.numbers.get(&Arc::as_ptr(spec).addr()) {
+            return Ok(*number);
+        }
+        let bytes = serde_json::to_vec(&**spec)?;
+        put(out, Row::PodSpec, self.next.into(), bytes);
+        Ok(self.next)
+    }
+
+    /// One less has it.
+    fn leave(&mut self, number: Option<u64>, out: &mut Vec<RowChange>) {
+        let Some(number) = number else { return };
+        let Some(known) = self.known.get_mut(&number) else {
+            return;
+        };
+        known.users -= 1;
+        if known.users == 0 {
+            self.numbers.remove(&Arc::as_ptr(&known.spec).addr());
+            self.known.remove(&number);
+            out.push(RowChange {
+                key: Row::PodSpec.key(number.into()),
+                value: None,
+            });
         }
     }
 }
@@ -345,5 +441,63 @@ impl Unfolded {
             };
         }
         self.next_place = fold.next_place;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_spec_is_there_once_as_long_as_a_job_or_a_template_has_it() {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let first = Job::new(batch::Job::default(), Uid::from_random(1), at);
+        let second = first.again(&"second".into(), Uid::from_random(2), at);
+        let jobs = [Arc::new(first), Arc::new(second)];
+        let mut rows = Rows::default();
+        // How many pod specs are put, and how many go.
+        let mut translate = |write: Write| {
+            let mut out = Vec::new();
+            rows.translate(&write, &mut out).unwrap();
+            let specs = out.iter().filter(|change| change.key[0] == b'S');
+            let (put, gone): (Vec<_>, Vec<_>) = specs.partition(|change| change.value.is_some());
+            (put.len(), gone.len())
+        };
+        let keys = jobs
+            .each_ref()
+            .map(|job| Object::Job(Arc::clone(job)).key());
+        assert_eq!(
+            translate(Write::Put(Object::Job(Arc::clone(&jobs[0])))),
+            (1, 0)
+        );
+        assert_eq!(
+            translate(Write::Put(Object::Job(Arc::clone(&jobs[1])))),
+            (0, 0)
+        );
+        let pod = Arc::new(Pod {
+            uid: Uid::from_random(3),
+            namespace: "default".into(),
+            name: "p".into(),
+            template: Arc::clone(&jobs[1].spec.template),
+            metadata: None,
+            index: None,
+            index_failure_count: None,
+            index_ignored_failure_count: None,
+            created: at,
+            deletion: None,
+            tracked: false,
+            status: wasmjob_api::PodStatus::default(),
+        });
+        let pod_key = Object::Pod(Arc::clone(&pod)).key();
+        assert_eq!(translate(Write::Put(Object::Pod(pod))), (0, 0));
+        assert_eq!(translate(Write::Delete(keys[0])), (0, 0));
+        assert_eq!(translate(Write::Delete(keys[1])), (0, 0));
+        assert_eq!(translate(Write::Delete(pod_key)), (0, 1));
+        assert_eq!(
+            translate(Write::Put(Object::Job(Arc::clone(&jobs[0])))),
+            (1, 0)
+        );
     }
 }

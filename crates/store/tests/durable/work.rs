@@ -11,7 +11,7 @@ use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{
-    Cause, ContainerState, ContainerStatus, CronJob, Event, Job, JobReference, Phase, Pod,
+    Cause, ContainerState, ContainerStatus, CronJob, Event, Job, JobReference, JobSpec, Phase, Pod,
     PodStatus, SlotRecord, SlotVerdict, Terminated, Uid, Usage,
 };
 use wasmjob_store::{
@@ -107,6 +107,16 @@ impl Work {
     fn new_job(&mut self, revision: u64) -> Object {
         let uid = self.uid();
         let now = self.now();
+        // Some have their pod spec in common with others.
+        if !self.jobs.is_empty() && self.random.random() {
+            let before = &self.jobs[self.random.random_range(0..self.jobs.len())];
+            let name = format!("job-{}", self.next).into();
+            let mut job = before.again(&name, uid, now);
+            job.resource_version = revision;
+            let job = Arc::new(job);
+            self.jobs.push(Arc::clone(&job));
+            return Object::Job(job);
+        }
         // Some do not fit a page.
         let filler = "x".repeat(self.random.random_range(0..3) * 3_000);
         let object = batch::Job {
@@ -146,6 +156,12 @@ impl Work {
         job.resource_version = revision;
         job.status.start_time = Some(self.now());
         job.status.succeeded += 1;
+        if self.random.random_ratio(1, 4) {
+            let mut spec = job.spec.to_object();
+            spec.template.spec.get_or_insert_default().hostname = Some(self.next.to_string());
+            let base = Arc::clone(&job.spec.template.base);
+            job.spec = Arc::new(JobSpec::parse_in(spec, &job.name, job.uid, &base));
+        }
         job.status
             .completed_indexes
             .insert(self.random.random_range(0..1000));

@@ -225,7 +225,7 @@ fn bare_pod(
         namespace: metadata.namespace.as_deref().unwrap_or("default").into(),
         name: metadata.name.as_deref().unwrap_or_default().into(),
         template: Arc::new(PodTemplate {
-            spec: pod.spec.take().unwrap_or_default(),
+            spec: Arc::new(pod.spec.take().unwrap_or_default()),
             owner: None,
             metadata,
             base,

@@ -226,7 +226,7 @@ impl Core {
             let template = templates.entry(address).or_insert_with(|| {
                 Arc::new(PodTemplate {
                     metadata: pod.template.metadata.clone(),
-                    spec: pod.template.spec.clone(),
+                    spec: Arc::clone(&pod.template.spec),
                     owner: None,
                     base: Arc::clone(&pod.template.base),
                 })

@@ -205,7 +205,7 @@ impl Core {
         let Some(pod) = self.pod(uid) else {
             return Ok(Update::Same);
         };
-        if new.spec.as_ref() == Some(&pod.template.spec) {
+        if new.spec.as_ref() == Some(&*pod.template.spec) {
             return Ok(Update::Same);
         }
         Err(ApplyError::Invalid(format!(

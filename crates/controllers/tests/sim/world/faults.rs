@@ -50,7 +50,7 @@ impl World {
         change: impl FnOnce(&mut k8s_openapi::api::batch::v1::JobSpec, &mut Rng),
     ) -> Result<(), String> {
         let before = self.job.clone();
-        let mut object = self.job.spec.object.clone();
+        let mut object = self.job.spec.to_object();
         change(&mut object, &mut self.rng);
         let spec = JobSpec::parse(object, &self.job.name, self.job.uid);
         self.job.spec = Arc::new(spec);

@@ -81,8 +81,8 @@ pub trait Disk: Send + Sync + 'static {
     /// When that cannot be known.
     fn publish(&self) -> Result<(), OpenError>;
 
-    /// The bytes that the journal may have before it is folded. All of it is in
-    /// memory as well, and read again at opening.
+    /// The bytes that the journal may have before it is folded, four times as many in
+    /// a rush of commits. All of it is in memory as well, and read again at opening.
     fn journal_bytes_max(&self) -> usize {
         8 << 20
     }

@@ -3,6 +3,7 @@
 //! Whatever arrives while one batch is being written is the next batch, so that
 //! many writers share an `fsync`.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use serde_bytes::Bytes;
 
 use super::load::{self, Loaded};
 use super::record::{self, ChangeOut, CommitRow, Row, RowError};
-use super::rows::{Fold, RowChange, Rows, Unfolded};
+use super::rows::{Fold, Pace, RowChange, Rows, Unfolded};
 use super::{Disk, JOURNAL, OBJECTS, OpenError};
 use crate::Health;
 use crate::state::{Shared, Write};
@@ -24,6 +25,13 @@ use crate::state::{Shared, Write};
 /// opened anew, and may have to be repaired.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(30)];
 
+/// Writes of a batch, unless one commit alone has more: a few milliseconds' work,
+/// after which what is done can be seen, and a row of about 1 MiB.
+const BATCH_WRITES_MAX: usize = 2_048;
+
+/// Changes of a batch from which on it is a rush of its own.
+const RUSH_CHANGES: usize = 1_000;
+
 /// A commit that is not durable yet.
 struct Pending {
     revision: u64,
@@ -32,11 +40,25 @@ struct Pending {
 
 #[derive(Default)]
 struct Queue {
-    commits: Vec<Pending>,
+    commits: VecDeque<Pending>,
     /// The last revision that was given to a commit.
     assigned: u64,
     health: Health,
     stopped: bool,
+}
+
+impl Queue {
+    /// The oldest commits, as many as make one batch; at least one.
+    fn take_batch(&mut self) -> Vec<Pending> {
+        let mut writes = 0;
+        let has_room = |commit: &&Pending| {
+            let first = writes == 0;
+            writes += commit.writes.len();
+            first || writes <= BATCH_WRITES_MAX
+        };
+        let count = self.commits.iter().take_while(has_room).count();
+        self.commits.drain(..count).collect()
+    }
 }
 
 /// Where commits wait to become durable.
@@ -58,7 +80,7 @@ impl Journal {
         let revision = queue.assigned;
         // A failed store shows nothing any more; keeping what comes serves nobody.
         if !matches!(queue.health, Health::Failed(_)) {
-            queue.commits.push(Pending { revision, writes });
+            queue.commits.push_back(Pending { revision, writes });
             drop(queue);
             self.ready.notify_one();
         }
@@ -75,12 +97,17 @@ impl Journal {
         changed
     }
 
+    /// Whether commits wait for the batch that is being written.
+    fn is_busy(&self) -> bool {
+        !self.lock().commits.is_empty()
+    }
+
     /// The next batch; `None` once it is stopped and nothing is left.
     fn next(&self) -> Option<Vec<Pending>> {
         let mut queue = self.lock();
         loop {
             if !queue.commits.is_empty() {
-                return Some(std::mem::take(&mut queue.commits));
+                return Some(queue.take_batch());
             }
             if queue.stopped {
                 return None;
@@ -238,7 +265,13 @@ impl Writer {
             Err(error) => return self.fail(error.to_string()),
         };
         let changes = rows.iter().map(|(_, changes)| changes.len()).sum();
-        let fold = self.unfolded.plan(changes, self.disk.journal_bytes_max());
+        let pace = match changes > RUSH_CHANGES || self.journal.is_busy() {
+            true => Pace::Rush,
+            false => Pace::Calm,
+        };
+        let fold = self
+            .unfolded
+            .plan(changes, self.disk.journal_bytes_max(), pace);
         let [mut wait, wait_max] = RETRY_AFTER;
         loop {
             match self.write(last, &bytes, &fold) {

@@ -337,6 +337,18 @@ impl PodSpecNumbers {
 /// Objects that one batch folds at least, when there is something to fold.
 const FOLD_MIN: usize = 32;
 
+/// While commits come in a rush, folding waits for a calmer moment: it would cost
+/// more than they do. Only a journal that is so many times as long as it should be
+/// grows no more.
+const RUSH_FACTOR: usize = 4;
+
+/// Whether there is time to fold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pace {
+    Calm,
+    Rush,
+}
+
 /// What the journal has and the table of objects has not.
 #[derive(Default)]
 pub(super) struct Unfolded {
@@ -390,17 +402,20 @@ impl Unfolded {
 
     /// What a batch of `changes` changes should fold, if the journal may have
     /// `journal_bytes_max` bytes.
-    pub(super) fn plan(&self, changes: usize, journal_bytes_max: usize) -> Fold {
+    pub(super) fn plan(&self, changes: usize, journal_bytes_max: usize, pace: Pace) -> Fold {
         let mut fold = Fold {
             next_place: self.next_place,
             ..Fold::default()
         };
-        if self.journal_bytes <= journal_bytes_max {
+        // Calmly, more than comes.
+        let (bytes_max, rows) = match pace {
+            Pace::Calm => (journal_bytes_max, changes.saturating_mul(4)),
+            Pace::Rush => (journal_bytes_max.saturating_mul(RUSH_FACTOR), changes),
+        };
+        if self.journal_bytes <= bytes_max {
             return fold;
         }
-        fold.order = FOLD_MIN
-            .max(changes.saturating_mul(4))
-            .min(self.order.len());
+        fold.order = FOLD_MIN.max(rows).min(self.order.len());
         for (_, key) in self.order.iter().take(fold.order) {
             let place = self.places.get(key).copied();
             match (place, self.rows.get(key)) {

@@ -29,6 +29,6 @@ mod job;
 mod plan;
 mod slots;
 
-pub use job::{job_name, new_job, owns};
+pub use job::{job_name, new_job, next_job, owns};
 pub use plan::{Awake, CATCH_UP_TOLERANCE, NewJob, Plan, Surroundings, plan};
 pub use slots::{MANY_MISSED, Slots, jitter};

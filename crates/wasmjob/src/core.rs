@@ -86,6 +86,8 @@ pub(crate) struct Core {
     pod_waiters: HashMap<Uid, Vec<oneshot::Sender<PodResult>>>,
     timers: JobTimers,
     dirty: Vec<Uid>,
+    /// Jobs that CronJobs made, to be looked at when no CronJob is due any more.
+    fresh: Vec<Uid>,
     /// When changes of pods that go on are committed.
     changes_due: Option<Instant>,
     /// What follows from commits that are not visible yet, by their revision.
@@ -144,6 +146,7 @@ impl Core {
             pod_waiters: HashMap::default(),
             timers: JobTimers::default(),
             dirty: Vec::new(),
+            fresh: Vec::new(),
             changes_due: None,
             waiting: VecDeque::new(),
             answers: Answers::default(),

@@ -1,14 +1,18 @@
 //! One CronJob as the host drives it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use wasmjob_api::{CronJob, Uid};
+use wasmjob_api::{CronJob, CronJobSpec, Job, Uid};
 
 /// A CronJob and what the host keeps for it.
 pub(crate) struct CronEntry {
     pub(crate) cron_job: Arc<CronJob>,
+    /// A Job that was made of it and validated, and of which version: the next ones
+    /// are made of that.
+    pub(crate) made: Option<(Arc<CronJobSpec>, Arc<Path>, Arc<Job>)>,
     /// The Jobs that it controls.
     pub(crate) jobs: BTreeSet<Uid>,
     /// When to look again (wall time).
@@ -21,10 +25,19 @@ impl CronEntry {
     pub(crate) fn new(cron_job: Arc<CronJob>) -> Self {
         Self {
             cron_job,
+            made: None,
             jobs: BTreeSet::new(),
             timer: None,
             dirty: false,
         }
+    }
+
+    /// A Job that was made of the CronJob as it is now.
+    pub(crate) fn made(&self) -> Option<&Arc<Job>> {
+        let (spec, base, job) = self.made.as_ref()?;
+        let is_current =
+            Arc::ptr_eq(spec, &self.cron_job.spec) && Arc::ptr_eq(base, &self.cron_job.base);
+        is_current.then_some(job)
     }
 }
 

@@ -1,10 +1,12 @@
 //! The Job of a slot.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use wasmjob_api::schedule::Zone;
-use wasmjob_api::{CronJob, Job};
+use wasmjob_api::{CronJob, Job, Uid};
 
 use super::NewJob;
 
@@ -57,19 +59,14 @@ pub(super) fn is_own_name(cron_job: &CronJob, name: &str) -> bool {
 #[must_use]
 pub fn new_job(cron_job: &CronJob, job: &NewJob, zone: &Zone) -> batch::Job {
     let template = &cron_job.spec.object.job_template;
-    let metadata = template.metadata.clone().unwrap_or_default();
-    let mut annotations = metadata.annotations.unwrap_or_default();
-    if let Some(slot) = job.slot {
-        let own = cron_job.spec.zone.as_ref().ok().and_then(Option::as_ref);
-        let text = own.unwrap_or(zone).rfc3339(slot);
-        annotations.insert(SCHEDULED_TIMESTAMP.to_owned(), text);
-    }
+    let mut metadata = template.metadata.clone().unwrap_or_default();
+    say_slot(&mut metadata, cron_job, job, zone);
     batch::Job {
         metadata: ObjectMeta {
             name: Some(job.name.to_string()),
             namespace: Some(cron_job.namespace.to_string()),
             labels: metadata.labels,
-            annotations: (!annotations.is_empty()).then_some(annotations),
+            annotations: metadata.annotations,
             owner_references: Some(vec![OwnerReference {
                 api_version: "batch/v1".to_owned(),
                 kind: "CronJob".to_owned(),
@@ -83,6 +80,36 @@ pub fn new_job(cron_job: &CronJob, job: &NewJob, zone: &Zone) -> batch::Job {
         spec: template.spec.clone(),
         status: None,
     }
+}
+
+/// What creation would make of [`new_job`], from `before`, another Job of the same
+/// CronJob in the same version.
+#[must_use]
+pub fn next_job(
+    cron_job: &CronJob,
+    before: &Job,
+    job: &NewJob,
+    uid: Uid,
+    now: Timestamp,
+    zone: &Zone,
+) -> Job {
+    let mut next = before.again(&job.name, uid, now);
+    let metadata = Arc::make_mut(&mut next.metadata);
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(SCHEDULED_TIMESTAMP);
+    }
+    say_slot(metadata, cron_job, job, zone);
+    next
+}
+
+fn say_slot(metadata: &mut ObjectMeta, cron_job: &CronJob, job: &NewJob, zone: &Zone) {
+    let mut annotations = metadata.annotations.take().unwrap_or_default();
+    if let Some(slot) = job.slot {
+        let own = cron_job.spec.zone.as_ref().ok().and_then(Option::as_ref);
+        let text = own.unwrap_or(zone).rfc3339(slot);
+        annotations.insert(SCHEDULED_TIMESTAMP.to_owned(), text);
+    }
+    metadata.annotations = (!annotations.is_empty()).then_some(annotations);
 }
 
 /// Whether `job` is the CronJob's own: in its namespace, with it as the controller. Its

@@ -5,18 +5,25 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use wasmjob_api::{CronJob, Event, Job, JobReference, Uid, defaults};
-use wasmjob_controllers::cron_job::{self, Plan, Surroundings};
+use wasmjob_controllers::cron_job::{self, NewJob, Plan, Surroundings};
 use wasmjob_node::Clock as _;
 use wasmjob_store::{Key, Kind};
 
+use super::commands::Prepared;
 use super::turn::Turn;
 use super::{Core, New};
+use crate::ApplyError;
 use crate::cron::CronEntry;
 use crate::job::Propagation;
 
-/// CronJobs that one turn looks at: when thousands are due at once, the first
-/// Jobs run while the last are made.
-const PER_TURN: usize = 64;
+/// CronJobs that one turn looks at, so that the disk has something to write while
+/// the others are looked at.
+const PER_TURN: usize = 512;
+
+/// Jobs that are made before the first of them is looked at. When thousands of
+/// CronJobs are due at once, all Jobs are there before the pods of the first take
+/// the time of the last.
+const FRESH_MAX: usize = 16_384;
 
 /// Who says so in events.
 const SOURCE: &str = "cronjob-controller";
@@ -56,6 +63,10 @@ impl Core {
         let these: Vec<Uid> = self.dirty_cron.drain(..these).collect();
         for uid in these {
             self.look_at_cron_job(turn, uid, now);
+        }
+        let more_are_due = self.cron_timers.next().is_some_and(|at| at <= now);
+        if !more_are_due || self.fresh.len() >= FRESH_MAX {
+            self.dirty.append(&mut self.fresh);
         }
     }
 
@@ -108,11 +119,12 @@ impl Core {
             self.cron_event(turn, row, event);
         }
         for new in plan.create {
-            let mut object = cron_job::new_job(row, &new, &self.zone);
-            defaults::job(&mut object);
-            match self.prepare(New::Job(Box::new(object), Arc::clone(&row.base)), now) {
+            match self.prepare_of_cron(row, &new, now) {
                 Ok(prepared) => {
                     let made = self.create(turn, prepared);
+                    // It was marked just now.
+                    self.fresh
+                        .extend(self.dirty.pop_if(|uid| *uid == made.key.uid));
                     let status = status.get_or_insert_with(|| row.status.clone());
                     status.active.push(JobReference {
                         uid: made.key.uid,
@@ -142,6 +154,30 @@ impl Core {
             self.cron_timers.set(row.uid, entry.timer, at);
             entry.timer = at;
         }
+    }
+
+    /// The Job of a slot. The first one of each version of a CronJob is made of the
+    /// object and validated, the others are made of that one.
+    fn prepare_of_cron(
+        &mut self,
+        row: &Arc<CronJob>,
+        new: &NewJob,
+        now: Timestamp,
+    ) -> Result<Prepared, ApplyError> {
+        let made = self.cron_jobs.get(&row.uid).and_then(CronEntry::made);
+        if let Some(made) = made.cloned() {
+            let uid = self.random.uid();
+            let job = cron_job::next_job(row, &made, new, uid, now, &self.zone);
+            return Ok(Prepared::Job(job));
+        }
+        let mut object = cron_job::new_job(row, new, &self.zone);
+        defaults::job(&mut object);
+        let prepared = self.prepare(New::Job(Box::new(object), Arc::clone(&row.base)), now)?;
+        if let (Prepared::Job(job), Some(entry)) = (&prepared, self.cron_jobs.get_mut(&row.uid)) {
+            let version = (Arc::clone(&row.spec), Arc::clone(&row.base));
+            entry.made = Some((version.0, version.1, Arc::new(job.clone())));
+        }
+        Ok(prepared)
     }
 
     fn cron_event(&mut self, turn: &mut Turn, row: &CronJob, event: Event) {

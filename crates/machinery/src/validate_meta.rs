@@ -35,12 +35,18 @@ pub fn update(new: &Value, old: &Value) -> ErrorList {
         (Err(error), _) | (_, Err(error)) => return vec![error],
     };
     let mut errors = validate_metadata_update(&new, &old);
-    errors.extend(new_finalizers(&new, &old));
+    errors.extend(added_finalizers(&new, &old));
     errors
 }
 
-/// An object that is being deleted gets no more finalizers.
-fn new_finalizers(new: &ObjectMeta, old: &ObjectMeta) -> Option<Error> {
+/// What is wrong with the finalizers of an object that is to replace `old`: one that is
+/// being deleted gets no more of them.
+#[must_use]
+pub fn new_finalizers(new: &Value, old: &Value) -> Option<Error> {
+    added_finalizers(&metadata(new).ok()?, &metadata(old).ok()?)
+}
+
+fn added_finalizers(new: &ObjectMeta, old: &ObjectMeta) -> Option<Error> {
     old.deletion_timestamp.as_ref()?;
     let known = old.finalizers.as_deref().unwrap_or_default();
     let added = new.finalizers.iter().flatten();

@@ -291,6 +291,29 @@ fn is_bound(cache: &Cache, claims: &Claims) -> bool {
 }
 
 impl Api {
+    /// A pod is created only under an account that is there; `default` is made with
+    /// every namespace, and may come a moment later.
+    fn admit_pod(&self, call: &Call, new: &Value) -> Result<(), Status> {
+        let account = new["spec"]["serviceAccountName"].as_str();
+        let account = account.filter(|it| !matches!(*it, "" | "default"));
+        let namespace = call.target.namespace.as_ref();
+        match account {
+            Some(account)
+                if self
+                    .cache
+                    .get("serviceaccounts", namespace, account)
+                    .is_none() =>
+            {
+                let why = format!(
+                    "error looking up service account {namespace}/{account}: serviceaccount {account:?} not found"
+                );
+                let what = call.target.resource.qualified();
+                Err(Status::forbidden_because(what, meta(new, "name"), &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a client may write such an object at all: nobody gives what it does
     /// not have.
     pub(crate) fn admit(
@@ -300,6 +323,9 @@ impl Api {
         old: Option<&Value>,
     ) -> Result<(), Status> {
         let resource = call.target.resource;
+        if resource.kind == "Pod" && old.is_none() {
+            return self.admit_pod(call, new);
+        }
         if resource.group != rbac::GROUP {
             return Ok(());
         }

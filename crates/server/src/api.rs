@@ -264,7 +264,15 @@ fn check_verb(method: &Method, verb: &str, target: &ResourceTarget) -> Result<()
         // One object is watched as a list of one.
         None => target.resource.supports(verb),
     };
-    if !supports || verb == "create" && target.name.is_some() && target.subresource.is_none() {
+    let is_named = target.name.is_some();
+    if is_named && target.subresource.is_none() && target.resource.verbs == ["create"] {
+        return Err(Status::no_such_resource());
+    }
+    let names_one = matches!(verb, "update" | "patch");
+    if !supports
+        || names_one && !is_named
+        || verb == "create" && is_named && target.subresource.is_none()
+    {
         return Err(Status::method_not_allowed());
     }
     let needs_namespace = verb == "create" && target.resource.namespaced;

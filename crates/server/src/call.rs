@@ -80,41 +80,71 @@ impl Call {
     }
 
     /// Whether nothing is to be changed, only the answer is wanted.
-    pub(crate) fn is_dry_run(&self) -> Result<bool, Status> {
-        let mut values = self.query.all("dryRun").filter(|value| !value.is_empty());
-        match values.next() {
-            None => Ok(false),
-            Some(value) => dry_run(value),
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.query.get("dryRun").is_some()
+    }
+
+    /// What to do about fields that are not known; see [`Call::check_options`].
+    pub(crate) fn field_validation(&self) -> FieldValidation {
+        match self.query.get("fieldValidation") {
+            Some("Strict") => FieldValidation::Strict,
+            Some("Ignore") => FieldValidation::Ignore,
+            _ => FieldValidation::Warn,
         }
     }
 
-    pub(crate) fn field_validation(&self) -> Result<FieldValidation, Status> {
-        match self.query.get("fieldValidation") {
-            None | Some("Warn") => Ok(FieldValidation::Warn),
-            Some("Strict") => Ok(FieldValidation::Strict),
-            Some("Ignore") => Ok(FieldValidation::Ignore),
-            Some(other) => Err(invalid_option(
-                "fieldValidation",
-                &format!(
-                    "Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
-                ),
-            )),
+    /// Whether the parameters of a write have values that they may have. `is_apply` is
+    /// said of patches only.
+    pub(crate) fn check_options(&self, is_apply: Option<bool>) -> Result<(), Status> {
+        let mut causes = Vec::new();
+        let mut wrong = |field: &str, text: String| causes.push(cause(field, text));
+        let manager = self.query.get("fieldManager").unwrap_or_default();
+        match is_apply {
+            Some(false) if self.query.get("force").is_some() => {
+                let text = "Forbidden: may not be specified for non-apply patch";
+                wrong("force", text.to_owned());
+            }
+            Some(true) if manager.is_empty() => {
+                let text = "Required value: is required for apply patch";
+                wrong("fieldManager", text.to_owned());
+            }
+            _ => {}
         }
+        if manager.len() > MANAGER_BYTES_MAX {
+            let text = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
+            wrong("fieldManager", text);
+        }
+        for (at, char) in manager.char_indices().filter(|(_, it)| it.is_control()) {
+            let number = u32::from(char);
+            let text = format!(
+                "Invalid value: {manager:?}: invalid character U+{number:04X} (at position {at})"
+            );
+            wrong("fieldManager", text);
+        }
+        let dry_runs = self.query.all("dryRun").filter(|value| !value.is_empty());
+        if let Err(text) = check_dry_run(&dry_runs.collect::<Vec<_>>()) {
+            wrong("dryRun", text);
+        }
+        let validation = self.query.get("fieldValidation").unwrap_or_default();
+        if !matches!(validation, "" | "Ignore" | "Strict" | "Warn") {
+            let text = format!(
+                "Unsupported value: {validation:?}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
+            );
+            wrong("fieldValidation", text);
+        }
+        let kind = match (is_apply, self.verb) {
+            (Some(_), _) => "PatchOptions",
+            (None, "update") => "UpdateOptions",
+            _ => "CreateOptions",
+        };
+        invalid_options(kind, causes)
     }
 
     /// Who changes fields, as `managedFields` names them: what the client says, or
     /// the first part of its user agent.
-    pub(crate) fn manager(&self) -> Result<String, Status> {
+    pub(crate) fn manager(&self) -> String {
         if let Some(manager) = self.query.get("fieldManager") {
-            if manager.len() > MANAGER_BYTES_MAX || manager.chars().any(|char| char.is_control()) {
-                return Err(invalid_option(
-                    "fieldManager",
-                    &format!(
-                        "Invalid value: {manager:?}: must be printable, and no more than {MANAGER_BYTES_MAX} bytes"
-                    ),
-                ));
-            }
-            return Ok(manager.to_owned());
+            return manager.to_owned();
         }
         let agent = self.headers.get(USER_AGENT);
         let agent = agent.and_then(|agent| agent.to_str().ok());
@@ -122,7 +152,7 @@ impl Call {
         let name = name.unwrap_or_default();
         let end = name.floor_char_boundary(MANAGER_BYTES_MAX);
         let name = if end == 0 { "unknown" } else { &name[..end] };
-        Ok(name.to_owned())
+        name.to_owned()
     }
 
     /// The type of the body, without parameters; JSON if none is given.
@@ -153,39 +183,59 @@ pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// What a value of `dryRun` asks for.
-pub(crate) fn dry_run(value: &str) -> Result<bool, Status> {
-    match value {
-        "All" => Ok(true),
-        other => {
-            let text = format!("Unsupported value: {other:?}: supported values: \"All\"");
-            Err(invalid_option("dryRun", &text))
-        }
+/// Whether `dryRun` has no value but the one that it may have.
+pub(crate) fn check_dry_run(values: &[&str]) -> Result<(), String> {
+    match values.iter().all(|value| *value == "All") {
+        true => Ok(()),
+        false => Err(format!(
+            "Unsupported value: {}: supported values: \"All\"",
+            serde_json::json!(values)
+        )),
     }
 }
 
-/// A parameter of a request has a value that it may not have. `text` begins with the
-/// kind of the error, as Kubernetes words it.
-pub(crate) fn invalid_option(field: &str, text: &str) -> Status {
+/// What is wrong with a parameter. `text` begins with the kind of the error, as
+/// Kubernetes words it.
+pub(crate) fn cause(field: &str, text: impl Into<String>) -> Cause {
+    let text = text.into();
     let reason = match text.split(':').next() {
         Some("Unsupported value") => "FieldValueNotSupported",
         Some("Forbidden") => "FieldValueForbidden",
         Some("Required value") => "FieldValueRequired",
+        Some("Too long") => "FieldValueTooLong",
         _ => "FieldValueInvalid",
     };
-    let kind = match field {
-        "resourceVersionMatch" | "sendInitialEvents" | "resourceVersion" => "ListOptions",
-        "dryRun" | "fieldManager" | "fieldValidation" | "force" => "PatchOptions",
-        _ => "DeleteOptions",
-    };
+    Cause {
+        reason: reason.to_owned(),
+        message: text,
+        field: field.to_owned(),
+    }
+}
+
+/// Parameters of a request have values that they may not have, if there are causes.
+pub(crate) fn invalid_options(kind: &'static str, causes: Vec<Cause>) -> Result<(), Status> {
+    if causes.is_empty() {
+        return Ok(());
+    }
     let kind = Qualified {
         name: kind,
         group: "meta.k8s.io",
     };
-    let cause = Cause {
-        reason: reason.to_owned(),
-        message: text.to_owned(),
-        field: field.to_owned(),
-    };
-    Status::invalid_kind(kind, "", vec![cause])
+    Err(Status::invalid_kind(kind, "", causes))
+}
+
+/// A whole number in a parameter; what is none is told as Go tells it.
+pub(crate) fn number(text: &str) -> Result<i64, Status> {
+    text.parse().map_err(|_| {
+        let why = why_no_number(text.strip_prefix(['+', '-']).unwrap_or(text));
+        Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+    })
+}
+
+/// Why Go takes the text for no number.
+pub(crate) fn why_no_number(digits: &str) -> &'static str {
+    match !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => "value out of range",
+        false => "invalid syntax",
+    }
 }

@@ -19,6 +19,7 @@ use wasmjob::api::{CronJobStatus, JobStatus, Uid};
 use wasmjob::{GenericObject, NewObject, Object, Replacement};
 use wasmjob_machinery::resource::Resource;
 use wasmjob_machinery::status::{Cause, Status};
+use wasmjob_machinery::validate_meta;
 
 use crate::cache::Entry;
 use crate::select::kept_as;
@@ -68,6 +69,12 @@ impl Draft {
     /// Another state of an object: defaulted and checked against the one before.
     pub(crate) fn update(resource: &Resource, mut change: Change<'_>) -> Result<Self, Status> {
         keep_identity(&mut change);
+        if !matches!(change.old.object, Object::Generic(_))
+            && let Some(error) = validate_meta::new_finalizers(&change.new, change.old_value)
+        {
+            let name = meta(change.old_value, "name").to_owned();
+            return Err(Status::invalid(resource, &name, vec![Cause::from(&error)]));
+        }
         match &change.old.object {
             Object::Job(row) => job::update(resource, row, change),
             Object::CronJob(row) => cron_job::update(resource, row, change),
@@ -182,6 +189,7 @@ fn keep_identity(change: &mut Change<'_>) {
     new.remove("selfLink");
     new.insert("resourceVersion".to_owned(), old["resourceVersion"].clone());
     for field in [
+        "creationTimestamp",
         "generation",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
@@ -191,18 +199,23 @@ fn keep_identity(change: &mut Change<'_>) {
             None => new.remove(field),
         };
     }
-    for field in [
-        "uid",
-        "creationTimestamp",
-        "name",
-        "namespace",
-        "generateName",
-    ] {
+    for field in ["uid", "name", "namespace", "generateName"] {
         let is_absent = new
             .get(field)
             .is_none_or(|value| value.is_null() || value == "");
         if is_absent && let Some(value) = old.get(field) {
             new.insert(field.to_owned(), value.clone());
+        }
+    }
+    // Empty is absent, as Go writes it.
+    for field in ["annotations", "finalizers", "labels", "ownerReferences"] {
+        let is_empty = match new.get(field) {
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Object(map)) => map.is_empty(),
+            _ => false,
+        };
+        if is_empty {
+            new.remove(field);
         }
     }
 }

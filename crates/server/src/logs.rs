@@ -80,27 +80,35 @@ impl Api {
         let query = &call.query;
         let number = |name: &str, least: i64| match query.get(name) {
             None => Ok(None),
-            Some(text) => match text.parse::<i64>() {
-                Ok(number) if number >= least => Ok(Some(number.unsigned_abs())),
-                Ok(number) => {
+            Some(text) => match crate::call::number(text)? {
+                number if number >= least => Ok(Some(number.unsigned_abs())),
+                number => {
                     let rule = match least {
                         0 => "must be greater than or equal to 0",
                         _ => "must be greater than 0",
                     };
-                    Err(invalid(name, &format!("Invalid value: {number}: {rule}")))
+                    Err(invalid(
+                        call,
+                        name,
+                        &format!("Invalid value: {number}: {rule}"),
+                    ))
                 }
-                Err(_) => Err(Status::bad_request(format!("{name} {text:?} is no number"))),
             },
         };
         let since_seconds = number("sinceSeconds", 1)?;
         let since_time = query.get("sinceTime").map(|text| {
             text.parse::<Timestamp>()
-                .map_err(|_| Status::bad_request(format!("sinceTime {text:?} is no time")))
+                .map_err(|_| {
+                    Status::bad_request(format!(
+                        "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
+                    ))
+                })
         });
         let since_time = since_time.transpose()?;
         if since_seconds.is_some() && since_time.is_some() {
             return Err(invalid(
-                "",
+                call,
+                "[]",
                 "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
             ));
         }
@@ -171,23 +179,13 @@ impl Api {
     }
 }
 
-fn invalid(field: &str, text: &str) -> Status {
-    use wasmjob_machinery::resource::Qualified;
-    use wasmjob_machinery::status::Cause;
-    let kind = Qualified {
+fn invalid(call: &Call, field: &str, text: &str) -> Status {
+    let kind = wasmjob_machinery::resource::Qualified {
         name: "PodLogOptions",
         group: "",
     };
-    let reason = match text.starts_with("Forbidden") {
-        true => "FieldValueForbidden",
-        false => "FieldValueInvalid",
-    };
-    let cause = Cause {
-        reason: reason.to_owned(),
-        message: text.to_owned(),
-        field: field.to_owned(),
-    };
-    Status::invalid_kind(kind, "", vec![cause])
+    let wrong = crate::call::cause(field, text);
+    Status::invalid_kind(kind, call.name(), vec![wrong])
 }
 
 /// The container that is meant: its name and its status.

@@ -10,11 +10,11 @@ use wasmjob_auth::identity::User;
 use wasmjob_auth::identity::service_account::{Expiration, ObjectReference, TokenRequest};
 use wasmjob_auth::rbac::RulesReview;
 use wasmjob_machinery::resource::Resource;
-use wasmjob_machinery::status::{Cause, Status};
+use wasmjob_machinery::status::{Details, Status};
 
 use crate::api::Api;
 use crate::body::{self, Reply};
-use crate::call::Call;
+use crate::call::{Call, cause};
 use crate::decode;
 use crate::kinds::metadata;
 use crate::render::seconds;
@@ -31,7 +31,7 @@ pub(crate) fn is_review(resource: &Resource) -> bool {
 /// Answers a question.
 pub(crate) fn answer(api: &Api, call: &Call, body: &[u8]) -> Result<Reply, Status> {
     let mut review = decode::object(call, body)?;
-    call.is_dry_run()?;
+    call.check_options(None)?;
     let resource = call.target.resource;
     review["status"] = match resource.kind {
         "SelfSubjectReview" => json!({ "userInfo": user_info(&call.user) }),
@@ -46,8 +46,10 @@ pub(crate) fn answer(api: &Api, call: &Call, body: &[u8]) -> Result<Reply, Statu
                 return Err(invalid(
                     resource,
                     "spec.resourceAttributes.namespace",
-                    "Invalid value",
-                    &format!("must match metadata.namespace: {}", call.target.namespace),
+                    &format!(
+                        "Invalid value: {:?}: must match metadata.namespace",
+                        namespace.unwrap_or_default()
+                    ),
                 ));
             }
             let user = subject(resource, &review["spec"])?;
@@ -66,6 +68,15 @@ pub(crate) fn answer(api: &Api, call: &Call, body: &[u8]) -> Result<Reply, Statu
             serde_json::to_value(RulesReview::from(&rules)).unwrap_or_default()
         }
         "TokenReview" => {
+            if review["spec"]["token"]
+                .as_str()
+                .unwrap_or_default()
+                .is_empty()
+            {
+                return Err(Status::bad_request(
+                    "token is required for TokenReview in authentication",
+                ));
+            }
             let status = token_status(api, &review["spec"]);
             // The token is the client's secret, and is not said back.
             review["spec"]["token"] = "".into();
@@ -77,17 +88,8 @@ pub(crate) fn answer(api: &Api, call: &Call, body: &[u8]) -> Result<Reply, Statu
     show::encoded(call, StatusCode::CREATED, &review)
 }
 
-fn invalid(resource: &Resource, field: &str, kind: &str, detail: &str) -> Status {
-    let reason = match kind {
-        "Required value" => "FieldValueRequired",
-        _ => "FieldValueInvalid",
-    };
-    let cause = Cause {
-        reason: reason.to_owned(),
-        message: format!("{kind}: {detail}"),
-        field: field.to_owned(),
-    };
-    Status::invalid(resource, "", vec![cause])
+fn invalid(resource: &Resource, field: &str, text: &str) -> Status {
+    Status::invalid(resource, "", vec![cause(field, text)])
 }
 
 fn user_info(user: &User) -> Value {
@@ -110,8 +112,8 @@ fn subject(resource: &Resource, spec: &Value) -> Result<User, Status> {
         ..User::default()
     };
     if user.name.is_empty() && user.groups.is_empty() {
-        let detail = "at least one of user or group must be specified";
-        return Err(invalid(resource, "spec.user", "Required value", detail));
+        let text = "Required value: at least one of user or group must be specified";
+        return Err(invalid(resource, "spec.user", text));
     }
     Ok(user)
 }
@@ -135,15 +137,14 @@ fn access(api: &Api, resource: &Resource, user: &User, spec: &Value) -> Result<V
             Attributes::path(user, text("verb"), text("path"))
         }
         (true, true) => {
-            let detail = "cannot be specified in combination with resourceAttributes";
-            let field = "spec.nonResourceAttributes";
-            return Err(invalid(resource, field, "Invalid value", detail));
+            let text = format!(
+                "Invalid value: {path}: cannot be specified in combination with resourceAttributes"
+            );
+            return Err(invalid(resource, "spec.nonResourceAttributes", &text));
         }
         (false, false) => {
-            let detail =
-                "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-            let field = "spec.resourceAttributes";
-            return Err(invalid(resource, field, "Invalid value", detail));
+            let text = "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            return Err(invalid(resource, "spec.resourceAttributes", text));
         }
     };
     let decision = api.access.decide(api, &question);
@@ -188,16 +189,13 @@ pub(crate) async fn token(api: &Api, call: &Call, body: Incoming) -> Result<Repl
     let expiration = Expiration::of_request(seconds_wanted, Expiration::SECONDS_MAX_DEFAULT)
         .map_err(|error| {
             let value = seconds_wanted.unwrap_or_default();
-            let cause = Cause {
-                reason: "FieldValueInvalid".to_owned(),
-                message: format!("Invalid value: {value}: {error}"),
-                field: "spec.expirationSeconds".to_owned(),
-            };
+            let text = format!("Invalid value: {value}: {error}");
+            let wrong = cause("spec.expirationSeconds", text);
             let kind = wasmjob_machinery::resource::Qualified {
                 name: "TokenRequest",
                 group: "authentication.k8s.io",
             };
-            Status::invalid_kind(kind, call.name(), vec![cause])
+            Status::invalid_kind(kind, "", vec![wrong])
         })?;
     if let Some(text) = expiration.warning() {
         call.warn(text);
@@ -269,7 +267,8 @@ fn bound(api: &Api, namespace: &str, reference: &Value) -> Result<Bound, Status>
         "Secret" => ("secrets", &mut bound.secret),
         other => {
             return Err(Status::bad_request(format!(
-                "cannot bind token for serviceaccount to kind {other:?}: only Pod and Secret are known"
+                "cannot bind token to object of type /{}, Kind={other}",
+                text("apiVersion")
             )));
         }
     };
@@ -288,10 +287,18 @@ fn bound(api: &Api, namespace: &str, reference: &Value) -> Result<Bound, Status>
         let why = format!(
             "the UID in the bound object reference ({wanted}) does not match the UID in record. The object might have been deleted and then recreated"
         );
-        let resource = wasmjob_machinery::resource::find("", "v1", resource);
-        return Err(match resource {
-            Some(resource) => Status::conflict(resource, text("name"), &why),
-            None => Status::bad_request(why),
+        // Of the kind, and not of the resource as elsewhere.
+        let message = format!(
+            "Operation cannot be fulfilled on {kind} {:?}: {why}",
+            text("name")
+        );
+        return Err(Status {
+            details: Some(Box::new(Details {
+                name: text("name").to_owned(),
+                kind: kind.to_owned(),
+                ..Details::default()
+            })),
+            ..Status::new(409, "Conflict", message)
         });
     }
     *place = Some(ObjectReference {

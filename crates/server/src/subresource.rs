@@ -62,7 +62,7 @@ async fn evict(api: &Arc<Api>, call: &Call, body: Incoming) -> Result<Reply, Sta
     }
     let entry = api.entry(call)?;
     let grace = eviction["deleteOptions"]["gracePeriodSeconds"].as_u64();
-    if !call.is_dry_run()? {
+    if !call.is_dry_run() {
         let write = Write::Delete {
             key: entry.object.key(),
             seen: None,

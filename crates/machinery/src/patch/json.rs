@@ -115,7 +115,9 @@ fn apply_one(target: &mut Value, operation: &Value, spent: &mut Spent) -> Result
                 ))),
             }
         }
-        other => Err(malformed(&format!("unexpected kind: {other}"))),
+        other => Err(PatchError::Unprocessable(format!(
+            "Unexpected kind: {other}"
+        ))),
     }
 }
 
@@ -358,13 +360,13 @@ mod tests {
                 json!({"op": "add", "path": "/s/x", "value": 1}),
                 "add operation does not apply: doc is missing path: /s/x: missing value",
             ),
+            (json!({"op": "jump", "path": "/a"}), "Unexpected kind: jump"),
         ] {
             let error = apply(&object, &json!([operation])).unwrap_err();
             assert_eq!(error, PatchError::Unprocessable(expected.to_owned()));
         }
         for patch in [
             json!({}),
-            json!([{"op": "jump", "path": "/a"}]),
             json!([{"op": "add", "path": "/b"}]),
             json!([{"op": "remove"}]),
             json!([{"op": "remove", "path": "a"}]),

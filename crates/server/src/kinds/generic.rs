@@ -177,12 +177,32 @@ fn validate(resource: &Resource, value: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     match (resource.group, resource.kind) {
         ("", "ConfigMap") => validate_data(&mut errors, value, &["data", "binaryData"]),
-        ("", "Secret") => validate_data(&mut errors, value, &["data"]),
+        ("", "Secret") => {
+            validate_data(&mut errors, value, &["data"]);
+            validate_secret(&mut errors, value);
+        }
+        ("", "Event") => {
+            let (own, of) = (
+                meta(value, "namespace"),
+                value["involvedObject"]["namespace"].as_str(),
+            );
+            let of = of.unwrap_or_default();
+            if of != own && !(of.is_empty() && own == "default") {
+                let path = Path::new("involvedObject.namespace");
+                errors.push(Error::invalid(&path, of, "does not match event.namespace"));
+            }
+        }
         ("coordination.k8s.io", "Lease") => {
             let seconds = &value["spec"]["leaseDurationSeconds"];
             if seconds.as_i64().is_some_and(|seconds| seconds <= 0) {
                 let path = Path::new("spec.leaseDurationSeconds");
                 errors.push(Error::invalid(&path, seconds, "must be greater than 0"));
+            }
+            let changes = &value["spec"]["leaseTransitions"];
+            if changes.as_i64().is_some_and(|changes| changes < 0) {
+                let path = Path::new("spec.leaseTransitions");
+                let message = "must be greater than or equal to 0";
+                errors.push(Error::invalid(&path, changes, message));
             }
         }
         _ => {}
@@ -201,7 +221,7 @@ fn validate_data(errors: &mut ErrorList, value: &Value, fields: &[&str]) {
             }
             if fields.len() > 1 && *field == fields[0] && value[fields[1]].get(key).is_some() {
                 errors.push(Error::invalid(
-                    &Path::new(field).child(key),
+                    &path,
                     key,
                     format!("duplicate of key present in {}", fields[1]),
                 ));
@@ -209,7 +229,48 @@ fn validate_data(errors: &mut ErrorList, value: &Value, fields: &[&str]) {
         }
     }
     if bytes > DATA_BYTES_MAX {
-        errors.push(Error::too_long(&Path::new(fields[0]), DATA_BYTES_MAX));
+        // Of a ConfigMap it is said of no field, which Kubernetes writes so.
+        let path = if fields.len() > 1 { "[]" } else { fields[0] };
+        errors.push(Error::too_long(&Path::new(path), DATA_BYTES_MAX));
+    }
+}
+
+/// A secret of a known type has what belongs to it.
+fn validate_secret(errors: &mut ErrorList, value: &Value) {
+    let data = &value["data"];
+    let mut require = |key: &str, is_there: bool| {
+        if !is_there {
+            errors.push(Error::required(&Path::new("data").key(key), ""));
+        }
+    };
+    let has = |key: &str| data.get(key).is_some();
+    match value["type"].as_str().unwrap_or_default() {
+        "kubernetes.io/tls" => {
+            require("tls.crt", has("tls.crt"));
+            require("tls.key", has("tls.key"));
+        }
+        "kubernetes.io/ssh-auth" => {
+            let key = data["ssh-privatekey"].as_str().unwrap_or_default();
+            require("ssh-privatekey", !key.is_empty());
+        }
+        "kubernetes.io/basic-auth" => {
+            let any = has("username") || has("password");
+            require("username", any);
+            require("password", any);
+        }
+        "kubernetes.io/dockercfg" => require(".dockercfg", has(".dockercfg")),
+        "kubernetes.io/dockerconfigjson" => {
+            require(".dockerconfigjson", has(".dockerconfigjson"));
+        }
+        "kubernetes.io/service-account-token" => {
+            let key = "kubernetes.io/service-account.name";
+            let name = value["metadata"]["annotations"][key].as_str();
+            if name.unwrap_or_default().is_empty() {
+                let path = Path::new("metadata.annotations").key(key);
+                errors.push(Error::required(&path, ""));
+            }
+        }
+        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use wasmjob::{Write, WriteError};
 use wasmjob_machinery::apply::{self, Tracking};
 use wasmjob_machinery::resource::Resource;
-use wasmjob_machinery::status::Status;
+use wasmjob_machinery::status::{Cause, Status};
 use wasmjob_machinery::types;
 
 use crate::api::Api;
@@ -27,6 +27,7 @@ const GENERATED_NAMES_TRIED: usize = 8;
 
 impl Api {
     pub(crate) async fn create(&self, call: &Call, body: Bytes) -> Result<Reply, Status> {
+        call.check_options(None)?;
         let object = decode::object(call, &body)?;
         self.create_object(call, object).await
     }
@@ -39,6 +40,9 @@ impl Api {
     ) -> Result<Reply, Status> {
         let resource = call.target.resource;
         check_namespace(call, &mut object)?;
+        let name = meta(&object, "name").to_owned();
+        // Before the object itself is looked at, as in Kubernetes.
+        self.check_open(call, &name)?;
         if !meta(&object, "resourceVersion").is_empty() {
             return Err(Status::bad_request(
                 "resourceVersion should not be set on objects to be created",
@@ -80,7 +84,7 @@ impl Api {
             metadata(&mut draft.value).insert("managedFields".to_owned(), requested);
         }
         // What `apply` has made is owned by who applied; the rest is recorded here.
-        if call.verb == "create" {
+        if call.verb != "patch" {
             let now = seconds(stamp.now);
             let api_version = resource.api_version();
             apply::track_update(
@@ -88,7 +92,7 @@ impl Api {
                 None,
                 &mut draft.value,
                 Tracking {
-                    manager: &call.manager()?,
+                    manager: &call.manager(),
                     subresource: "",
                     api_version: &api_version,
                     now: &now,
@@ -96,7 +100,7 @@ impl Api {
             );
         }
         let namespace = call.target.namespace.as_ref();
-        if call.is_dry_run()? {
+        if call.is_dry_run() {
             self.check_free(resource, namespace, &name)?;
             return show::value(call, StatusCode::CREATED, draft.value, self.now());
         }
@@ -111,15 +115,35 @@ impl Api {
         }
     }
 
+    /// Whether something can be created in the namespace of the request.
+    fn check_open(&self, call: &Call, name: &str) -> Result<(), Status> {
+        let resource = call.target.resource;
+        let namespace = call.target.namespace.as_ref();
+        if !resource.namespaced {
+            return Ok(());
+        }
+        match self.cache.get("namespaces", "", namespace) {
+            None => Err(Status::namespace_not_found(namespace)),
+            Some(entry) if entry.is_being_deleted() => Err(ending(resource, name, namespace)),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// What a dry run cannot find out by trying.
     fn check_free(&self, resource: &Resource, namespace: &str, name: &str) -> Result<(), Status> {
-        if resource.namespaced && self.cache.get("namespaces", "", namespace).is_none() {
-            return Err(Status::namespace_not_found(namespace));
-        }
         match self.cache.get(&kept_as(resource), namespace, name) {
             None => Ok(()),
-            Some(_) => Err(Status::already_exists(resource, name)),
+            Some(_) => Err(self.exists(resource, namespace, name)),
         }
+    }
+
+    fn exists(&self, resource: &Resource, namespace: &str, name: &str) -> Status {
+        let mut status = Status::already_exists(resource, name);
+        let entry = self.cache.get(&kept_as(resource), namespace, name);
+        if entry.is_some_and(|entry| entry.is_being_deleted()) {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        status
     }
 
     /// Why the host did not do it, as Kubernetes says it.
@@ -128,14 +152,9 @@ impl Api {
         match error {
             WriteError::Conflict => Status::modified(resource, name),
             WriteError::NotFound => Status::not_found(resource, name),
-            WriteError::AlreadyExists(_) => Status::already_exists(resource, name),
+            WriteError::AlreadyExists(_) => self.exists(resource, &call.target.namespace, name),
             WriteError::NoNamespace(namespace) => Status::namespace_not_found(&namespace),
-            WriteError::Terminating(namespace) => {
-                let why = format!(
-                    "unable to create new content in namespace {namespace} because it is being terminated"
-                );
-                Status::forbidden_because(resource.qualified(), name, &why)
-            }
+            WriteError::Terminating(namespace) => ending(resource, name, &namespace),
             WriteError::Invalid(text) => Status::new(422, "Invalid", text),
             WriteError::Unavailable(why) => Status::service_unavailable(why).retry_after(1),
             WriteError::Gone(gone) => Status::service_unavailable(gone.to_string()).retry_after(1),
@@ -149,11 +168,26 @@ impl Api {
     }
 }
 
+/// The namespace is being deleted.
+fn ending(resource: &Resource, name: &str, namespace: &str) -> Status {
+    let why = format!(
+        "unable to create new content in namespace {namespace} because it is being terminated"
+    );
+    let mut status = Status::forbidden_because(resource.qualified(), name, &why);
+    status.details.get_or_insert_default().causes = vec![Cause {
+        reason: "NamespaceTerminating".to_owned(),
+        message: format!("namespace {namespace} is being terminated"),
+        field: "metadata.namespace".to_owned(),
+    }];
+    status
+}
+
 /// The namespace of an object is that of the path.
 pub(crate) fn check_namespace(call: &Call, object: &mut Value) -> Result<(), Status> {
     let own = meta(object, "namespace").to_owned();
     let wanted = call.target.namespace.as_ref();
     if !call.target.resource.namespaced {
+        metadata(object).remove("namespace");
         return Ok(());
     }
     if !own.is_empty() && own != wanted {

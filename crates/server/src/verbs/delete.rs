@@ -7,24 +7,31 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use wasmjob::{Object, Propagation, Write, WriteError};
-use wasmjob_machinery::status::{self, Status};
+use wasmjob_machinery::status::{self, Details, Status};
 
 use crate::api::Api;
 use crate::body::Reply;
 use crate::cache::Entry;
-use crate::call::{Call, dry_run, invalid_option};
+use crate::call::{Call, cause, check_dry_run, invalid_options, number};
 use crate::decode;
 use crate::kinds::{Change, Draft, meta, metadata};
 use crate::render::seconds;
 use crate::request::Query;
 use crate::select::{Selection, kept_as};
 use crate::show;
+use crate::verbs::read::check_options;
 
 /// How often a deletion is tried anew when the object has changed meanwhile.
 const ATTEMPTS: usize = 10;
 
 /// What is said when a Job is deleted and nothing is said of its pods.
 const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
+/// What is said when a namespace is deleted again.
+const EMPTYING: &str = "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system.";
+
+/// Namespaces that stay.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// What a client says of a deletion (`meta/v1` DeleteOptions).
 #[derive(Default, Deserialize)]
@@ -55,12 +62,10 @@ impl Options {
                 .map_err(|error| Status::bad_request(format!("DeleteOptions: {error}")))?
         };
         if call.query.get("dryRun").is_some() {
-            options.dry_run.push("All".to_owned());
-            call.is_dry_run()?;
+            let values = call.query.all("dryRun").map(str::to_owned);
+            options.dry_run.extend(values);
         }
-        for value in &options.dry_run {
-            dry_run(value)?;
-        }
+        options.check()?;
         if options
             .grace_period_seconds
             .is_some_and(|seconds| seconds < 0)
@@ -71,14 +76,7 @@ impl Options {
     }
 
     fn of_query(query: &Query) -> Result<Self, Status> {
-        let grace = query.get("gracePeriodSeconds").map(|text| {
-            let parsed = text.parse::<i64>();
-            parsed.map_err(|_| {
-                Status::bad_request(format!(
-                    "gracePeriodSeconds {text:?} is no number of seconds"
-                ))
-            })
-        });
+        let grace = query.get("gracePeriodSeconds").map(number);
         Ok(Self {
             grace_period_seconds: grace.transpose()?,
             orphan_dependents: query
@@ -89,28 +87,40 @@ impl Options {
         })
     }
 
-    fn propagation(&self, call: &Call) -> Result<Propagation, Status> {
-        if self.orphan_dependents.is_some() && self.propagation_policy.is_some() {
-            return Err(invalid_option(
-                "propagationPolicy",
-                "Invalid value: \"\": orphanDependents and deletionPropagation cannot be both set",
-            ));
+    /// Whether the options have values that they may have.
+    fn check(&self) -> Result<(), Status> {
+        let mut causes = Vec::new();
+        let policy = self.propagation_policy.as_deref();
+        if let (Some(policy), Some(_)) = (policy, self.orphan_dependents) {
+            let text = format!(
+                "Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set"
+            );
+            causes.push(cause("propagationPolicy", text));
         }
+        if let Some(policy) = policy
+            && !matches!(policy, "Foreground" | "Background" | "Orphan")
+        {
+            let text = format!(
+                "Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            );
+            causes.push(cause("propagationPolicy", text));
+        }
+        let dry_run: Vec<&str> = self.dry_run.iter().map(String::as_str).collect();
+        if let Err(text) = check_dry_run(&dry_run) {
+            causes.push(cause("dryRun", text));
+        }
+        invalid_options("DeleteOptions", causes)
+    }
+
+    fn propagation(&self, call: &Call) -> Propagation {
         match (self.propagation_policy.as_deref(), self.orphan_dependents) {
-            (Some("Background"), _) | (None, Some(false)) => Ok(Propagation::Background),
-            (Some("Foreground"), _) => Ok(Propagation::Foreground),
-            (Some("Orphan"), _) | (None, Some(true)) => Ok(Propagation::Orphan),
-            (Some(other), _) => {
-                let text = format!(
-                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-                );
-                Err(invalid_option("propagationPolicy", &text))
-            }
+            (Some("Foreground"), _) => Propagation::Foreground,
+            (Some("Orphan"), _) | (None, Some(true)) => Propagation::Orphan,
             (None, None) if kept_as(call.target.resource) == "jobs.batch" => {
                 call.warn(ORPHANS);
-                Ok(Propagation::Orphan)
+                Propagation::Orphan
             }
-            (None, None) => Ok(Propagation::Background),
+            _ => Propagation::Background,
         }
     }
 }
@@ -126,6 +136,7 @@ enum Deleted {
 impl Api {
     pub(crate) async fn delete(&self, call: &Call, body: Bytes) -> Result<Reply, Status> {
         let options = Options::of(call, &body)?;
+        check_immortal(call)?;
         let entry = self.entry(call)?;
         let deleted = self.delete_one(call, entry, &options).await?;
         let resource = call.target.resource;
@@ -143,6 +154,7 @@ impl Api {
         call: &Call,
         body: Bytes,
     ) -> Result<Reply, Status> {
+        check_options(&call.query)?;
         let options = Options::of(call, &body)?;
         let selection = Selection::of(&call.target, &call.query)?;
         let resource = kept_as(call.target.resource);
@@ -175,7 +187,7 @@ impl Api {
     ) -> Result<Deleted, Status> {
         let (namespace, name) = entry.names();
         let resource = call.target.resource;
-        let propagation = options.propagation(call)?;
+        let propagation = options.propagation(call);
         for _ in 0..ATTEMPTS {
             let value = entry.value();
             check_preconditions(call, &name, &value, &options.preconditions)?;
@@ -247,6 +259,9 @@ impl Api {
             .get("deletionTimestamp")
             .is_some_and(|at| !at.is_null())
         {
+            if is_namespace && list(&value["spec"]["finalizers"]) {
+                return Err(Status::conflict(resource, meta(value, "name"), EMPTYING));
+            }
             return Ok(Marking::Going);
         }
         let mut marked = value.clone();
@@ -287,6 +302,19 @@ enum Marking {
     Going,
 }
 
+fn check_immortal(call: &Call) -> Result<(), Status> {
+    let resource = call.target.resource;
+    if resource.kind == "Namespace" && IMMORTAL.contains(&call.name()) {
+        let why = "this namespace may not be deleted";
+        return Err(Status::forbidden_because(
+            resource.qualified(),
+            call.name(),
+            why,
+        ));
+    }
+    Ok(())
+}
+
 fn check_preconditions(
     call: &Call,
     name: &str,
@@ -294,19 +322,41 @@ fn check_preconditions(
     wanted: &Preconditions,
 ) -> Result<(), Status> {
     let resource = call.target.resource;
-    if let Some(uid) = wanted.uid.as_deref().filter(|uid| *uid != meta(is, "uid")) {
-        return Err(Status::precondition_uid(
-            resource,
-            name,
-            uid,
+    let checked = [
+        (
+            "UID",
+            wanted.uid.as_deref(),
             meta(is, "uid"),
-        ));
+            "deleted and then recreated",
+        ),
+        (
+            "ResourceVersion",
+            wanted.resource_version.as_deref(),
+            meta(is, "resourceVersion"),
+            "modified",
+        ),
+    ];
+    for (of, wanted, is, what) in checked {
+        let Some(wanted) = wanted.filter(|wanted| *wanted != is) else {
+            continue;
+        };
+        if resource.kind == "Namespace" && of == "UID" {
+            return Err(Status::precondition_uid(resource, name, wanted, is));
+        }
+        // Of the kind, and not of the resource as elsewhere.
+        let kind = resource.qualified_kind();
+        let text = format!(
+            "Operation cannot be fulfilled on {kind} {name:?}: the {of} in the precondition ({wanted}) does not match the {of} in record ({is}). The object might have been {what}"
+        );
+        return Err(Status {
+            details: Some(Box::new(Details {
+                name: name.to_owned(),
+                group: kind.group.to_owned(),
+                kind: kind.name.to_owned(),
+                ..Details::default()
+            })),
+            ..Status::new(409, "Conflict", text)
+        });
     }
-    let version = meta(is, "resourceVersion");
-    match wanted.resource_version.as_deref() {
-        Some(wanted) if wanted != version => Err(Status::precondition_version(
-            resource, name, wanted, version,
-        )),
-        _ => Ok(()),
-    }
+    Ok(())
 }

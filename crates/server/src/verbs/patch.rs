@@ -9,7 +9,7 @@ use wasmjob_machinery::types;
 
 use crate::api::Api;
 use crate::body::Reply;
-use crate::call::{Call, invalid_option};
+use crate::call::{Call, cause, invalid_options};
 use crate::decode;
 use crate::kinds::meta;
 use crate::render::seconds;
@@ -26,19 +26,14 @@ impl Api {
         if call.content_type() == APPLY {
             return self.apply(call, &body).await;
         }
-        if call.query.get("force").is_some() {
-            return Err(invalid_option(
-                "force",
-                "Forbidden: may not be specified for non-apply patch",
-            ));
-        }
         let is_known = [JSON, MERGE, STRATEGIC].contains(&call.content_type());
         if !is_known {
             return Err(Status::unsupported_media_type(&[
                 JSON, MERGE, STRATEGIC, APPLY,
             ]));
         }
-        let patch = decode::patch(&body)?;
+        call.check_options(Some(false))?;
+        let patch = decode::patch(call.content_type(), &body)?;
         let message = types::message(call.target.resource.message);
         let make = |live: &Value| {
             let patched = match call.content_type() {
@@ -46,20 +41,10 @@ impl Api {
                 MERGE => patch::merge::apply(live, &patch),
                 _ => patch::strategic::apply(message, live, &patch),
             };
-            let mut object = patched.map_err(|error| match error {
-                PatchError::BadRequest(text) => Status::bad_request(text),
-                PatchError::TooLarge(text) => Status::new(413, "RequestEntityTooLarge", text),
-                PatchError::Unprocessable(text) => Status::new(
-                    422,
-                    "Invalid",
-                    format!(
-                        "the server rejected our request due to an error in our request: {text}"
-                    ),
-                ),
-            })?;
+            let mut object = patched.map_err(refused)?;
             check_identity(call, live, &mut object)?;
             Ok(Wanted {
-                object: decode::check_known(call, &object)?,
+                object: decode::check_known(call, &object, &patch)?,
                 is_owned: false,
             })
         };
@@ -68,6 +53,7 @@ impl Api {
 
     /// Server-side apply: what is not there yet is created.
     async fn apply(&self, call: &Call, body: &[u8]) -> Result<Reply, Status> {
+        call.check_options(Some(true))?;
         let config = decode::configuration(call, body)?;
         let resource = call.target.resource;
         let mut named = config.clone();
@@ -79,12 +65,7 @@ impl Api {
                 call.name()
             )));
         }
-        let Some(manager) = call.query.get("fieldManager") else {
-            return Err(invalid_option(
-                "fieldManager",
-                "Required value: is required for apply patch",
-            ));
-        };
+        let manager = &call.manager();
         let api_version = resource.api_version();
         let make = |live: Option<&Value>| {
             let applying = Applying {
@@ -129,10 +110,14 @@ impl Api {
 fn status(error: ApplyError) -> Status {
     let text = error.to_string();
     match error {
-        ApplyError::NoManager => invalid_option(
-            "fieldManager",
-            "Required value: is required for apply patch",
-        ),
+        ApplyError::NoManager => {
+            let missing = cause(
+                "fieldManager",
+                "Required value: is required for apply patch",
+            );
+            let refused = invalid_options("PatchOptions", vec![missing]);
+            refused.err().unwrap_or_else(Status::method_not_allowed)
+        }
         ApplyError::BadRequest(text) => Status::bad_request(text),
         ApplyError::Malformed(_) => Status::internal_error(text),
         ApplyError::Conflict(conflict) => {
@@ -142,6 +127,25 @@ fn status(error: ApplyError) -> Status {
                 field: cause.field,
             });
             Status::apply_conflict(conflict.message, causes.collect())
+        }
+    }
+}
+
+/// Why a patch cannot be made. Kubernetes tells nothing of a patch that does not fit.
+fn refused(error: PatchError) -> Status {
+    match error {
+        PatchError::BadRequest(text) => Status::bad_request(text),
+        PatchError::TooLarge(text) => {
+            let text = format!("Request entity too large: {text}");
+            Status::new(413, "RequestEntityTooLarge", text)
+        }
+        PatchError::Unprocessable(why) => {
+            tracing::debug!(%why, "a patch does not fit its object");
+            let text = "the server rejected our request due to an error in our request";
+            Status {
+                details: Some(Box::default()),
+                ..Status::new(422, "Invalid", text)
+            }
         }
     }
 }

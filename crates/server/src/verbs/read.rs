@@ -13,8 +13,9 @@ use wasmjob_machinery::status::Status;
 use crate::api::Api;
 use crate::body::Reply;
 use crate::cache::{Entry, Listed, Scope};
-use crate::call::{Call, invalid_option};
+use crate::call::{Call, cause, invalid_options, number, why_no_number};
 use crate::housekeeping;
+use crate::request::Query;
 use crate::select::{Selection, kept_as};
 use crate::show::{self, Page};
 
@@ -129,8 +130,9 @@ impl Api {
     pub(crate) async fn list(&self, call: &Call) -> Result<Reply, Status> {
         self.renew(call).await;
         let query = &call.query;
-        let selection = Selection::of(&call.target, query)?;
         let limit = limit(query.get("limit"))?;
+        check_options(query)?;
+        let selection = Selection::of(&call.target, query)?;
         let matching = query.get("resourceVersionMatch");
         let revision = query.get("resourceVersion").unwrap_or_default();
         if let Some(token) = query.get("continue") {
@@ -142,7 +144,6 @@ impl Api {
             return self.list_on(call, &selection, token, limit);
         }
         let wanted = revision_of(revision)?;
-        check_match(matching, wanted)?;
         self.await_revision(wanted).await?;
         let resource = kept_as(call.target.resource);
         let listed = self.cache.list(&resource, &selection.scope);
@@ -164,11 +165,25 @@ impl Api {
         limit: Option<usize>,
     ) -> Result<Reply, Status> {
         let invalid = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-        let bytes = URL_SAFE_NO_PAD
-            .decode(token)
-            .map_err(|_| invalid("it is not base64"))?;
-        let token: Token =
-            serde_json::from_slice(&bytes).map_err(|_| invalid("it was not made here"))?;
+        let not_valid = |why: &str| invalid(&format!("continue key is not valid: {why}"));
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| {
+            let at = match error {
+                base64::DecodeError::InvalidByte(at, _)
+                | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                _ => token.len(),
+            };
+            not_valid(&format!("illegal base64 data at input byte {at}"))
+        })?;
+        let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
+            let first = bytes.first().map_or(' ', |byte| char::from(*byte));
+            not_valid(&match (error.classify(), first) {
+                (serde_json::error::Category::Syntax, _) => {
+                    format!("invalid character {first:?} looking for beginning of value")
+                }
+                (serde_json::error::Category::Eof, _) => "unexpected end of JSON input".to_owned(),
+                _ => "server does not recognize this encoded version".to_owned(),
+            })
+        })?;
         if token.of != list_of(call, &selection.scope) {
             return Err(invalid("it is about another list"));
         }
@@ -255,42 +270,75 @@ fn list_id(of: &str, revision: u64) -> u64 {
     hasher.finish()
 }
 
+/// As in Kubernetes, nothing and less than nothing are no limit.
 fn limit(text: Option<&str>) -> Result<Option<usize>, Status> {
-    let Some(text) = text else { return Ok(None) };
-    match text.parse::<i64>() {
-        Ok(0) => Ok(None),
-        Ok(limit) if limit > 0 => Ok(Some(usize::try_from(limit).unwrap_or(usize::MAX))),
-        _ => Err(Status::bad_request(format!(
-            "the limit {text:?} is no positive number"
-        ))),
-    }
+    let limit = text.map(number).transpose()?.unwrap_or(0);
+    Ok(usize::try_from(limit).ok().filter(|limit| *limit > 0))
 }
 
 /// The revision that a client names; none where any will do.
 pub(crate) fn revision_of(text: &str) -> Result<Option<u64>, Status> {
     match text {
         "" | "0" => Ok(None),
-        text => match text.parse() {
-            Ok(revision) => Ok(Some(revision)),
-            Err(_) => {
-                let text = format!("Invalid value: {text:?}: must be a number");
-                Err(invalid_option("resourceVersion", &text))
-            }
-        },
+        text => text.parse().map(Some).map_err(|_| {
+            let why = why_no_number(text);
+            Status::bad_request(format!(
+                "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {why}"
+            ))
+        }),
     }
 }
 
-fn check_match(matching: Option<&str>, revision: Option<u64>) -> Result<(), Status> {
-    match matching {
-        None | Some("NotOlderThan") => Ok(()),
-        Some("Exact") if revision.is_some() => Ok(()),
-        Some("Exact") => Err(invalid_option(
+/// Whether the parameters of a list or a watch go together.
+pub(crate) fn check_options(query: &Query) -> Result<(), Status> {
+    let matching = query.get("resourceVersionMatch");
+    let wants_initial = query.get("sendInitialEvents").is_some();
+    let is_watch = query.is_set("watch");
+    let mut causes = Vec::new();
+    let mut wrong = |field: &str, text: &str| causes.push(cause(field, text));
+    if is_watch && wants_initial && matching != Some("NotOlderThan") {
+        wrong(
             "resourceVersionMatch",
-            "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
-        )),
-        Some(other) => Err(invalid_option(
-            "resourceVersionMatch",
-            &format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\""),
-        )),
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        );
     }
+    if let Some(matching) = matching {
+        let revision = query.get("resourceVersion");
+        let mut wrong = |text: &str| wrong("resourceVersionMatch", text);
+        if is_watch && !wants_initial {
+            wrong(
+                "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
+        }
+        if is_watch && matching != "NotOlderThan" {
+            wrong(&format!(
+                "Unsupported value: {matching:?}: supported values: \"NotOlderThan\""
+            ));
+        }
+        if !is_watch && revision.is_none() {
+            wrong(
+                "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
+            );
+        }
+        if query.get("continue").is_some() {
+            wrong("Forbidden: resourceVersionMatch is forbidden when continue is provided");
+        }
+        if !is_watch && !matches!(matching, "Exact" | "NotOlderThan") {
+            wrong(&format!(
+                "Unsupported value: {matching:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
+            ));
+        }
+        if !is_watch && matching == "Exact" && revision == Some("0") {
+            wrong(
+                "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            );
+        }
+    }
+    if !is_watch && wants_initial {
+        wrong(
+            "sendInitialEvents",
+            "Forbidden: sendInitialEvents is forbidden for list",
+        );
+    }
+    invalid_options("ListOptions", causes)
 }

@@ -14,7 +14,7 @@ use wasmjob_machinery::types;
 use crate::api::Api;
 use crate::body::Reply;
 use crate::cache::Entry;
-use crate::call::Call;
+use crate::call::{Call, cause};
 use crate::convert;
 use crate::decode;
 use crate::kinds::{Change, Draft, meta, metadata};
@@ -37,15 +37,27 @@ pub(crate) struct Wanted {
 
 impl Api {
     pub(crate) async fn update(&self, call: &Call, body: Bytes) -> Result<Reply, Status> {
+        call.check_options(None)?;
         let mut object = decode::object(call, &body)?;
         check_namespace(call, &mut object)?;
         let name = meta(&object, "name");
+        if name.is_empty() {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                call.name()
+            )));
+        }
         if name != call.name() {
             let text = format!(
                 "the name of the object ({name}) does not match the name on the URL ({})",
                 call.name()
             );
             return Err(Status::bad_request(text));
+        }
+        if creates_on_update(call) && self.entry(call).is_err() {
+            self.access
+                .allow(self, &call.user, "create", &call.target)?;
+            return self.create_object(call, object).await;
         }
         let make = |_: &Value| {
             Ok(Wanted {
@@ -73,7 +85,7 @@ impl Api {
             let Some(draft) = self.draft(call, &entry, &old, wanted)? else {
                 return show::entry(call, &entry, self.now());
             };
-            if call.is_dry_run()? {
+            if call.is_dry_run() {
                 return show::value(call, StatusCode::OK, draft.value, self.now());
             }
             let value = draft.value.clone();
@@ -125,7 +137,7 @@ impl Api {
             let now = seconds(self.now());
             let api_version = resource.api_version();
             let tracking = Tracking {
-                manager: &call.manager()?,
+                manager: &call.manager(),
                 subresource: call.subresource(),
                 api_version: &api_version,
                 now: &now,
@@ -162,6 +174,14 @@ impl Api {
     }
 }
 
+/// Whether what is not there yet is created by replacing it.
+fn creates_on_update(call: &Call) -> bool {
+    let resource = call.target.resource;
+    call.subresource().is_empty()
+        && (resource.group == "rbac.authorization.k8s.io"
+            || matches!(resource.kind, "Lease" | "Event" | "LimitRange"))
+}
+
 /// Whether the client insists on the state that it has seen, which must be this one.
 fn check_preconditions(call: &Call, is: &Value, wanted: &Value) -> Result<bool, Status> {
     let resource = call.target.resource;
@@ -174,6 +194,17 @@ fn check_preconditions(call: &Call, is: &Value, wanted: &Value) -> Result<bool, 
             meta(is, "uid"),
         ));
     }
+    if version.is_empty() && call.verb == "update" && resource.kind == "Lease" {
+        let wrong = cause(
+            "metadata.resourceVersion",
+            "Invalid value: 0: must be specified for an update",
+        );
+        return Err(Status::invalid_kind(
+            resource.qualified(),
+            call.name(),
+            vec![wrong],
+        ));
+    }
     if version.is_empty() || call.verb == "patch" && version == meta(is, "resourceVersion") {
         return Ok(false);
     }
@@ -181,10 +212,9 @@ fn check_preconditions(call: &Call, is: &Value, wanted: &Value) -> Result<bool, 
         return Ok(true);
     }
     if version.parse::<u64>().is_err() {
-        return Err(crate::call::invalid_option(
-            "metadata.resourceVersion",
-            &format!("Invalid value: {version:?}: must be a number"),
-        ));
+        let text = format!("Invalid value: {version:?}: must be a number");
+        let wrong = cause("metadata.resourceVersion", text);
+        return Err(Status::invalid(resource, call.name(), vec![wrong]));
     }
     Err(Status::modified(resource, call.name()))
 }

@@ -16,11 +16,11 @@ use wasmjob_machinery::status::Status;
 use crate::api::{Api, LongRunning};
 use crate::body::{self, Reply};
 use crate::cache::{Entry, Event, EventKind, Watching, frame};
-use crate::call::{Call, invalid_option};
+use crate::call::{Call, number};
 use crate::http;
 use crate::select::{Selection, kept_as};
 use crate::show::Show;
-use crate::verbs::read::revision_of;
+use crate::verbs::read::{check_options, revision_of};
 
 /// How often a client is told how far it has come, if it wants to know.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -39,10 +39,15 @@ impl Api {
     pub(crate) async fn watch(self: &Arc<Self>, call: &Call) -> Result<Reply, Status> {
         let room = self.long_running()?;
         let query = &call.query;
+        let length = length(query.get("timeoutSeconds"))?;
+        check_options(query)?;
         let selection = Selection::of(&call.target, query)?;
         let revision = query.get("resourceVersion").unwrap_or_default();
         let since = revision_of(revision)?;
-        let initial = initial_events(call)?;
+        // Whether the client asks to begin with what there is.
+        let initial = query
+            .get("sendInitialEvents")
+            .map(|_| query.is_set("sendInitialEvents"));
         self.await_revision(since).await?;
         let resource = kept_as(call.target.resource);
         let scope = selection.scope.clone();
@@ -54,7 +59,7 @@ impl Api {
             held: None,
             bookmarks: query.is_set("allowWatchBookmarks"),
             bookmark_at: Instant::now() + BOOKMARK_EVERY,
-            ends_at: Instant::now() + length(query.get("timeoutSeconds"))?,
+            ends_at: Instant::now() + length,
             watching: None,
             api: Arc::clone(self),
             _room: room,
@@ -91,40 +96,8 @@ impl Api {
     }
 }
 
-/// Whether the client asks to begin with what there is.
-fn initial_events(call: &Call) -> Result<Option<bool>, Status> {
-    let query = &call.query;
-    let matching = query.get("resourceVersionMatch");
-    let forbidden = |field: &str, text: &str| Err(invalid_option(field, text));
-    if query.get("sendInitialEvents").is_none() {
-        return match matching {
-            None => Ok(None),
-            Some(_) => forbidden(
-                "resourceVersionMatch",
-                "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            ),
-        };
-    }
-    match matching {
-        Some("NotOlderThan") => Ok(Some(query.is_set("sendInitialEvents"))),
-        Some(other) => {
-            let text = format!("Unsupported value: {other:?}: supported values: \"NotOlderThan\"");
-            forbidden("resourceVersionMatch", &text)
-        }
-        None => forbidden(
-            "resourceVersionMatch",
-            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ),
-    }
-}
-
 fn length(seconds: Option<&str>) -> Result<Duration, Status> {
-    let given = match seconds {
-        None => 0,
-        Some(text) => text.parse::<i64>().map_err(|_| {
-            Status::bad_request(format!("timeoutSeconds {text:?} is no number of seconds"))
-        })?,
-    };
+    let given = seconds.map(number).transpose()?.unwrap_or(0);
     let seconds = match u64::try_from(given) {
         Ok(0) | Err(_) => rand::rng().random_range(LENGTH_SECONDS..=2 * LENGTH_SECONDS),
         Ok(seconds) => seconds.min(7 * 24 * 3_600),

@@ -33,7 +33,7 @@ const MINUTES_BACK_MAX: i64 = 25 * 60;
 
 struct Search<'a> {
     expression: &'a Expression,
-    zone: &'a Zone,
+    offsets: Offsets<'a>,
     /// The candidate, as an instant and as what the clocks show then.
     at: i64,
     wall: Civil,
@@ -43,11 +43,12 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(expression: &'a Expression, at: i64, zone: &'a Zone) -> Self {
+        let mut offsets = Offsets::new(zone);
         Self {
             expression,
-            zone,
             at,
-            wall: Civil::from_seconds(at + zone.offset(at)),
+            wall: Civil::from_seconds(at + offsets.at(at)),
+            offsets,
             added: false,
         }
     }
@@ -161,15 +162,15 @@ impl<'a> Search<'a> {
 
     fn set(&mut self, at: i64) {
         self.at = at;
-        self.wall = Civil::from_seconds(at + self.zone.offset(at));
+        self.wall = Civil::from_seconds(at + self.offsets.at(at));
     }
 
     /// Goes to where the clocks show `wall`. Of a time that is skipped or repeated it
     /// takes the instant that Go's `time.Date` takes.
     fn set_wall(&mut self, wall: Civil) {
         let utc = wall.to_seconds();
-        let offset = self.zone.offset(utc);
-        let there = self.zone.offset(utc - offset);
+        let offset = self.offsets.at(utc);
+        let there = self.offsets.at(utc - offset);
         match offset {
             0 => self.set(utc),
             // What the clocks show then is known already.
@@ -179,5 +180,36 @@ impl<'a> Search<'a> {
             }
             _ => self.set(utc - there),
         }
+    }
+}
+
+/// The offsets of a zone. A search asks for one at each of its steps, which are mostly
+/// seconds or minutes, and the offset changes twice a year.
+struct Offsets<'a> {
+    zone: &'a Zone,
+    /// The offset from one instant up to another, at which it changes.
+    known: (i64, i64, i64),
+}
+
+impl<'a> Offsets<'a> {
+    fn new(zone: &'a Zone) -> Self {
+        Self {
+            zone,
+            known: (i64::MIN, i64::MIN, 0),
+        }
+    }
+
+    fn at(&mut self, at: i64) -> i64 {
+        let (from, until, offset) = self.known;
+        if (from..until).contains(&at) {
+            return offset;
+        }
+        let offset = self.zone.offset(at);
+        // What lies before is asked for once or twice: what comes is worth knowing.
+        if at >= from {
+            let until = self.zone.change_after(at).unwrap_or(i64::MAX);
+            self.known = (at, until, offset);
+        }
+        offset
     }
 }

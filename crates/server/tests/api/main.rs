@@ -9,5 +9,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
+mod matrix;
 mod requests;
 mod support;

@@ -1,5 +1,6 @@
 //! A server on a socket, and a small client.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 use wasmjob::{Host, HostBuilder};
 use wasmjob_server::{Config, Server};
 
@@ -24,10 +30,10 @@ nobody-token,nobody,2,
 granted-token,granted,3,
 ";
 
-/// A host in memory and its server, on a socket only.
+/// A host in memory and its server, on a socket and at a port of its own.
 pub(crate) struct Api {
-    pub(crate) host: Arc<Host>,
     pub(crate) socket: PathBuf,
+    pub(crate) address: SocketAddr,
     // Before the directory, which it listens in.
     _server: Server,
     _dir: tempfile::TempDir,
@@ -45,14 +51,14 @@ impl Api {
         let host = Arc::new(builder.build().unwrap());
         let config = Config {
             data_dir: dir.path().to_owned(),
-            listen: None,
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             names: Vec::new(),
             token_file: Some(tokens),
         };
         let server = Server::start(Arc::clone(&host), config).unwrap();
         Self {
-            host,
             socket: dir.path().join("wasmjob.sock"),
+            address: server.address().unwrap(),
             _server: server,
             _dir: dir,
         }
@@ -60,7 +66,24 @@ impl Api {
 
     pub(crate) fn client(&self) -> Client {
         Client {
-            socket: self.socket.clone(),
+            server: Place::Socket(self.socket.clone()),
+            sender: None,
+        }
+    }
+
+    /// A client over TLS that shows nothing of itself.
+    pub(crate) async fn stranger(&self) -> Client {
+        let path = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt";
+        let authority = self.client().get(path).await.json();
+        let pem = authority["data"]["ca.crt"].as_str().unwrap().to_owned();
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        roots.add(certificate).unwrap();
+        let config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Client {
+            server: Place::Tls(self.address, Arc::new(config)),
             sender: None,
         }
     }
@@ -104,19 +127,34 @@ impl Answer {
     }
 }
 
+/// Where a server is.
+#[derive(Clone)]
+enum Place {
+    Socket(PathBuf),
+    Tls(SocketAddr, Arc<ClientConfig>),
+}
+
 /// One connection, opened anew when the server has closed it.
 pub(crate) struct Client {
-    socket: PathBuf,
+    server: Place,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Client {
     /// A connection of its own.
     pub(crate) async fn connect(&self) -> SendRequest<Full<Bytes>> {
-        let stream = UnixStream::connect(&self.socket).await.unwrap();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        sender
+        match &self.server {
+            Place::Socket(path) => {
+                let stream = UnixStream::connect(path).await.unwrap();
+                handshake(stream).await
+            }
+            Place::Tls(address, config) => {
+                let stream = TcpStream::connect(address).await.unwrap();
+                let connector = TlsConnector::from(Arc::clone(config));
+                let name = ServerName::try_from("localhost").unwrap();
+                handshake(connector.connect(name, stream).await.unwrap()).await
+            }
+        }
     }
 
     pub(crate) async fn send(
@@ -141,6 +179,10 @@ impl Client {
         if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
             self.sender = Some(self.connect().await);
         }
+        let fresh = Self {
+            server: self.server.clone(),
+            sender: None,
+        };
         let sender = self.sender.as_mut().unwrap();
         let mut request = Request::builder().method(method).uri(path);
         if !headers
@@ -154,7 +196,10 @@ impl Client {
         }
         let request = request.body(Full::new(body.into()));
         let request = request.map_err(|error| error.to_string())?;
-        sender.ready().await.map_err(|error| error.to_string())?;
+        if sender.ready().await.is_err() {
+            // Closed since the last answer.
+            *sender = fresh.connect().await;
+        }
         let answered = async {
             let response = sender.send_request(request).await?;
             let (parts, body) = response.into_parts();
@@ -188,6 +233,15 @@ impl Client {
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send("GET", path, &[], "").await
     }
+}
+
+async fn handshake<S>(stream: S) -> SendRequest<Full<Bytes>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }
 
 /// RFC 7386, to vary an object.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::mpsc;
-use wasmjob::{Change, Expired, Kind, Object, Store, Stored};
+use wasmjob::{Change, Expired, Kind, Object, Store, Stored, Written};
 
 use crate::render::{self, NodeName};
 
@@ -405,6 +405,27 @@ impl Cache {
         let table = inner.tables.get(resource)?;
         let names = (Arc::from(namespace), Arc::from(name));
         table.objects.get(&names).cloned()
+    }
+
+    /// The state that a change has led to, also if the object has changed again since;
+    /// none if the change was its end.
+    pub(crate) fn written(&self, written: &Written) -> Option<Arc<Entry>> {
+        let mut watch = self.store.watch(written.revision.saturating_sub(1));
+        while watch.revision() < written.revision {
+            let changes = watch.try_next().ok()?;
+            if changes.is_empty() {
+                break;
+            }
+            for (revision, change) in changes {
+                let (Change::Added(object) | Change::Modified(object, _)) = change else {
+                    continue;
+                };
+                if revision == written.revision && object.key() == written.key {
+                    return Some(Entry::new(object, revision, &self.shared));
+                }
+            }
+        }
+        None
     }
 
     /// All objects of a resource in `scope`, by namespace and name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::Value;
-use wasmjob::{Write, WriteError};
+use wasmjob::{Write, WriteError, Written};
 use wasmjob_machinery::apply::{self, Tracking};
 use wasmjob_machinery::resource::Resource;
 use wasmjob_machinery::status::{Cause, Status};
@@ -107,8 +107,8 @@ impl Api {
         let shown = draft.value.clone();
         let new = draft.into_new(resource, &stamp);
         let written = self.host.write(Write::Create(new)).await;
-        written.map_err(|error| self.refused(call, &name, error))?;
-        match self.cache.get(&kept_as(resource), namespace, &name) {
+        let written = written.map_err(|error| self.refused(call, &name, error))?;
+        match self.state_of(call, &name, &written) {
             Some(entry) => show::value(call, StatusCode::CREATED, entry.value(), self.now()),
             // It is gone already.
             None => show::value(call, StatusCode::CREATED, shown, self.now()),
@@ -161,10 +161,20 @@ impl Api {
         }
     }
 
-    /// The state of an object that a change has led to, unless it is gone.
-    pub(crate) fn now_at(&self, call: &Call, name: &str) -> Option<Arc<Entry>> {
+    /// The state of an object that a change has led to; none if it was its end. What
+    /// others have made of it since is not the answer to this client.
+    pub(crate) fn state_of(
+        &self,
+        call: &Call,
+        name: &str,
+        written: &Written,
+    ) -> Option<Arc<Entry>> {
         let resource = kept_as(call.target.resource);
-        self.cache.get(&resource, &call.target.namespace, name)
+        let now = self.cache.get(&resource, &call.target.namespace, name);
+        let is_it = |entry: &Arc<Entry>| {
+            entry.revision == written.revision && entry.object.key() == written.key
+        };
+        now.filter(is_it).or_else(|| self.cache.written(written))
     }
 }
 

@@ -91,8 +91,8 @@ impl Api {
             let value = draft.value.clone();
             let written = self.host.write(self.write_of(call, &entry, draft)).await;
             match written {
-                Ok(_) => {
-                    let value = match self.now_at(call, call.name()) {
+                Ok(written) => {
+                    let value = match self.state_of(call, call.name(), &written) {
                         Some(entry) => entry.value(),
                         // The last finalizer is gone, and so is the object.
                         None => value,

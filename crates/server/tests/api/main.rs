@@ -13,4 +13,5 @@ mod history;
 mod hostile;
 mod matrix;
 mod requests;
+mod secrets;
 mod support;

@@ -28,6 +28,7 @@ mod resources;
 mod restart;
 mod template;
 mod timers;
+mod usage;
 mod volumes;
 mod workers;
 
@@ -37,4 +38,5 @@ pub use logs::{
 };
 pub use node::{Node, NodeConfig, NodeError, NodeParts, Update, Urgency};
 pub use resources::Resources;
+pub use usage::{ContainerUsage, NodeUsage, PodUsage};
 pub use volumes::{HostPathPolicy, HostPathRoot};

@@ -209,6 +209,7 @@ impl Node {
             return;
         };
         self.slots_used = self.slots_used.saturating_sub(slots);
+        self.charge(uid, &purpose, outcome);
         match purpose {
             Purpose::Container(slot) => {
                 let ended = self.pods.get_mut(&uid).and_then(|run| {
@@ -226,6 +227,15 @@ impl Node {
             }
         }
         self.start_waiter();
+    }
+
+    /// Adds what a run has used to its container's account.
+    fn charge(&mut self, uid: Uid, purpose: &Purpose, outcome: &Outcome) {
+        let (Purpose::Container(slot) | Purpose::Probe(slot, ..)) = purpose;
+        if let Some(run) = self.pods.get_mut(&uid) {
+            let container = run.run(*slot);
+            container.cpu_before = container.cpu_before.saturating_add(outcome.usage.cpu);
+        }
     }
 
     /// A slot of the pool is free: starts the next container that waits for one.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use wasmjob_api::{
@@ -75,6 +75,8 @@ pub(crate) struct PodRun {
 pub(crate) struct ContainerRun {
     /// The run that goes on.
     pub(crate) run: Option<Run>,
+    /// Processor time of the runs that have ended, and of probes.
+    pub(crate) cpu_before: Duration,
     pub(crate) backoff: Backoff,
     /// The log of the last run.
     pub(crate) log: Option<Arc<LogBuffer>>,
@@ -156,6 +158,14 @@ impl PodRun {
             &self.prepared.init[slot.n]
         } else {
             &self.prepared.containers[slot.n]
+        }
+    }
+
+    pub(crate) fn container(&self, slot: Slot) -> &ContainerRun {
+        if slot.init {
+            &self.init[slot.n]
+        } else {
+            &self.containers[slot.n]
         }
     }
 

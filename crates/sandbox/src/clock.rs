@@ -1,6 +1,7 @@
 //! The monotonic clock of the sandbox. Deadlines and processor time are its
 //! subject, so this room may read it; nothing here reads wall time.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 /// The monotonic clock's reading.
@@ -17,7 +18,7 @@ pub(crate) fn now() -> Instant {
 const LONG: Duration = Duration::from_micros(200);
 
 /// Charges polls of guests with the time that they spent on a processor.
-pub(crate) struct CpuMeter {
+struct CpuMeter {
     started: Instant,
     /// The thread's processor time at its last reading.
     read: Duration,
@@ -26,7 +27,7 @@ pub(crate) struct CpuMeter {
 }
 
 impl CpuMeter {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             started: now(),
             read: thread_cpu(),
@@ -35,13 +36,15 @@ impl CpuMeter {
     }
 
     /// Marks the start of a poll.
-    pub(crate) fn start(&mut self) {
+    fn start(&mut self) {
         self.started = now();
     }
 
-    /// The processor time of the poll that ends now.
-    pub(crate) fn stop(&mut self) -> Duration {
-        let wall = now().saturating_duration_since(self.started);
+    /// The processor time of the poll so far, or since it was last asked for.
+    fn lap(&mut self) -> Duration {
+        let now = now();
+        let wall = now.saturating_duration_since(self.started);
+        self.started = now;
         if wall < LONG {
             self.charged += wall;
             return wall;
@@ -54,6 +57,22 @@ impl CpuMeter {
         self.charged = Duration::ZERO;
         since.min(wall)
     }
+}
+
+thread_local! {
+    /// The meter of this thread: also what runs in the midst of a poll, on the
+    /// guest's own stack, may ask it.
+    static METER: RefCell<CpuMeter> = RefCell::new(CpuMeter::new());
+}
+
+/// Marks the start of a poll on this thread.
+pub(crate) fn start_poll() {
+    METER.with_borrow_mut(CpuMeter::start);
+}
+
+/// The processor time of this thread's poll so far, or since this was last called.
+pub(crate) fn lap() -> Duration {
+    METER.with_borrow_mut(CpuMeter::lap)
 }
 
 /// Processor time of the calling thread.

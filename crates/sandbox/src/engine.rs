@@ -10,7 +10,9 @@ use wasmtime::{
 
 use crate::executor::Executor;
 use crate::ticker::{Ticker, TickerThread};
-use crate::{ComponentLinker, CoreLinker, Exits, Limits, LinkError, RunHandle, Task, link, run};
+use crate::{
+    ComponentLinker, CoreLinker, Exits, Limits, LinkError, LiveUsage, RunHandle, Task, link, run,
+};
 
 /// The version of Wasmtime that this is built with.
 pub const ENGINE_VERSION: &str = "48.0.8";
@@ -217,6 +219,13 @@ impl Engine {
     #[must_use]
     pub fn live(&self) -> usize {
         self.0.executor.live()
+    }
+
+    /// What all guests have used of the processors since the engine was made, and
+    /// what those that run hold now.
+    #[must_use]
+    pub fn usage(&self) -> LiveUsage {
+        self.0.executor.usage()
     }
 
     /// Starts `task`. Its end arrives at `exits` with `token`, always, once.

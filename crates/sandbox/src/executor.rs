@@ -10,15 +10,15 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::{CpuMeter, now};
+use crate::clock::{lap, now, start_poll};
 use crate::ticker::Ticker;
-use crate::{Exit, Exits, KillReason, Outcome, Signal, Usage};
+use crate::{Exit, Exits, KillReason, LiveUsage, Outcome, Signal, Usage};
 
 /// How much nicer guests are than the threads that decide.
 const GUEST_NICENESS: i32 = 10;
@@ -49,7 +49,10 @@ pub(crate) struct Cell {
     state: AtomicU8,
     kill: AtomicU8,
     signal: AtomicU8,
-    cpu_nanos: AtomicUsize,
+    /// Processor time; of a guest that computes, up to the last tick.
+    cpu_nanos: AtomicU64,
+    /// Bytes of linear memories and tables that it holds now.
+    memory: AtomicU64,
     /// What the guest used, beside the processor; set when its store is dropped.
     used: Mutex<Usage>,
     future: Mutex<Option<GuestFuture>>,
@@ -86,6 +89,19 @@ impl Cell {
     /// Takes down what the guest used.
     pub(crate) fn used(&self, usage: Usage) {
         *lock(&self.used) = usage;
+    }
+
+    /// Takes down what it holds now, in bytes.
+    pub(crate) fn holds(&self, bytes: u64) {
+        self.memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What it uses now.
+    pub(crate) fn live_usage(&self) -> LiveUsage {
+        LiveUsage {
+            cpu: Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed)),
+            memory_bytes: self.memory.load(Ordering::Relaxed),
+        }
     }
 
     /// Makes `signal` pending.
@@ -145,12 +161,12 @@ impl Cell {
     }
 
     /// Polls the guest once, on a guest thread.
-    fn poll(self: Arc<Self>, meter: &mut CpuMeter) {
+    fn poll(self: Arc<Self>) {
         self.state.store(RUNNING, Ordering::Release);
         let waker = Waker::from(Arc::clone(&self));
         let mut slot = lock(&self.future);
         let Some(future) = slot.as_mut() else { return };
-        meter.start();
+        start_poll();
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
             if polled.is_pending() && self.killed().is_some() {
@@ -162,7 +178,7 @@ impl Cell {
         }));
         let mut exit = match polled {
             Ok(Some(Poll::Pending)) => {
-                self.charge(meter);
+                self.charge();
                 drop(slot);
                 return self.park();
             }
@@ -177,18 +193,18 @@ impl Cell {
         drop(slot);
         // Dropping unwinds a suspended guest; the host's drop code may panic too.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
-        self.charge(meter);
+        self.charge();
         if let Err(panic) = dropped {
             let text = panic_text(&*panic);
             exit = Exit::Host(format!("panic while dropping a guest: {text}"));
         }
         let mut usage = *lock(&self.used);
-        usage.cpu = Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed) as u64);
+        usage.cpu = self.live_usage().cpu;
         let end = Outcome { exit, usage };
         self.state.store(DONE, Ordering::Release);
         // A guest that ended in its sleep left its waker, which holds this cell.
         drop(lock(&self.signal_waker).take());
-        lock(&self.shared.live).remove(self.place.load(Ordering::Relaxed));
+        lock(&self.shared.live).remove(self.place.load(Ordering::Relaxed), usage.cpu);
         // A caller's panic must not take a guest thread with it.
         let told = catch_unwind(AssertUnwindSafe(|| match self.others_wait() {
             true => self.exits.exited_among_others(self.token, end),
@@ -203,8 +219,10 @@ impl Cell {
         }
     }
 
-    fn charge(&self, meter: &mut CpuMeter) {
-        let nanos = usize::try_from(meter.stop().as_nanos()).unwrap_or(usize::MAX);
+    /// Charges it with what its thread has done since the poll began, or since this
+    /// was last called. On the thread that polls it.
+    pub(crate) fn charge(&self) {
+        let nanos = u64::try_from(lap().as_nanos()).unwrap_or(u64::MAX);
         self.cpu_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
@@ -267,6 +285,8 @@ pub(crate) struct Shared {
 struct Live {
     cells: Vec<Option<Weak<Cell>>>,
     free: Vec<usize>,
+    /// Processor time of those that have ended.
+    ended_cpu: Duration,
 }
 
 impl Live {
@@ -283,9 +303,10 @@ impl Live {
         }
     }
 
-    fn remove(&mut self, place: usize) {
+    fn remove(&mut self, place: usize, cpu: Duration) {
         if self.cells[place].take().is_some() {
             self.free.push(place);
+            self.ended_cpu = self.ended_cpu.saturating_add(cpu);
         }
     }
 
@@ -403,7 +424,8 @@ impl Executor {
             state: AtomicU8::new(IDLE),
             kill: AtomicU8::new(0),
             signal: AtomicU8::new(0),
-            cpu_nanos: AtomicUsize::new(0),
+            cpu_nanos: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
             used: Mutex::default(),
             future: Mutex::new(None),
             signal_waker: Mutex::new(None),
@@ -424,6 +446,25 @@ impl Executor {
     /// Guests that have not ended.
     pub(crate) fn live(&self) -> usize {
         lock(&self.shared.live).len()
+    }
+
+    /// What all guests have used of the processors, and what they hold now.
+    pub(crate) fn usage(&self) -> LiveUsage {
+        let live = lock(&self.shared.live);
+        let cells = live.cells.iter().flatten().filter_map(Weak::upgrade);
+        let cells: Vec<Arc<Cell>> = cells.collect();
+        let mut sum = LiveUsage {
+            cpu: live.ended_cpu,
+            memory_bytes: 0,
+        };
+        for cell in &cells {
+            let usage = cell.live_usage();
+            sum.cpu = sum.cpu.saturating_add(usage.cpu);
+            sum.memory_bytes = sum.memory_bytes.saturating_add(usage.memory_bytes);
+        }
+        // What a last reference drops must not find the lock taken.
+        drop(live);
+        sum
     }
 }
 
@@ -475,9 +516,8 @@ fn be_nice() {
 fn serve(shared: &Shared, io: &tokio::runtime::Handle) {
     be_nice();
     let _io = io.enter();
-    let mut meter = CpuMeter::new();
     while let Some(cell) = shared.next() {
         let _busy = shared.ticker.busy();
-        cell.poll(&mut meter);
+        cell.poll();
     }
 }

@@ -47,4 +47,4 @@ pub use link::{ComponentLinker, CoreLinker, LinkError};
 pub use module::{Module, ModuleKind};
 pub use output::{Output, Stream};
 pub use signal::Signal;
-pub use task::{Exit, Exits, KillReason, Mount, Outcome, RunHandle, Task, Usage};
+pub use task::{Exit, Exits, KillReason, LiveUsage, Mount, Outcome, RunHandle, Task, Usage};

@@ -1,14 +1,19 @@
 //! The memory limit: one sum over all memories and tables of a guest.
 
+use std::sync::Arc;
+
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
+use crate::executor::Cell;
 
 /// Bytes that a table element is charged: a pointer.
 const ELEMENT_BYTES: u64 = 8;
 
 /// Watches one store.
 pub(crate) struct Limiter {
+    /// Whose it is; told what is held.
+    cell: Arc<Cell>,
     memory_bytes_max: u64,
     held: u64,
     peak: u64,
@@ -31,8 +36,9 @@ pub(crate) struct OutOfMemory {
 }
 
 impl Limiter {
-    pub(crate) fn new(memory_bytes_max: u64, limits: &Limits) -> Self {
+    pub(crate) fn new(cell: Arc<Cell>, memory_bytes_max: u64, limits: &Limits) -> Self {
         Self {
+            cell,
             memory_bytes_max,
             held: 0,
             peak: 0,
@@ -74,6 +80,7 @@ impl Limiter {
             return Ok(false);
         }
         self.held = wanted;
+        self.cell.holds(wanted);
         self.peak = self.peak.max(wanted);
         Ok(true)
     }

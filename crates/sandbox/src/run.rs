@@ -47,6 +47,7 @@ impl Drop for Metered {
     fn drop(&mut self) {
         let used = |budget: u64| budget.saturating_sub(self.store.get_fuel().unwrap_or(0));
         let guest = self.store.data();
+        guest.cell.holds(0);
         guest.cell.used(Usage {
             cpu: std::time::Duration::ZERO,
             fuel: self.fuel.map(used),
@@ -97,7 +98,7 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
     let memory_bytes_max = task.memory_bytes_max.min(limits.memory_bytes_max);
     let guest = Guest {
         wasi,
-        limiter: Limiter::new(memory_bytes_max, limits),
+        limiter: Limiter::new(Arc::clone(cell), memory_bytes_max, limits),
         cell: Arc::clone(cell),
         extension: task.extension,
     };
@@ -121,6 +122,8 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
         if cell.killed().is_some() {
             return Err(Killed.into());
         }
+        // So that what it has used can be told while it computes.
+        cell.charge();
         Ok(if cell.others_wait() {
             UpdateDeadline::Yield(1)
         } else {

@@ -78,6 +78,16 @@ pub struct Usage {
     pub memory_bytes_peak: u64,
 }
 
+/// What guests use while they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LiveUsage {
+    /// Time on a processor so far; a millisecond late at most, for a guest that computes.
+    pub cpu: Duration,
+    /// Bytes of linear memories and tables that are held now, whether or not they
+    /// were ever touched.
+    pub memory_bytes: u64,
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -121,6 +131,12 @@ impl RunHandle {
     /// blocked in a host call. The end arrives through [`Exits`] as always.
     pub fn kill(&self) {
         Cell::kill(&self.cell, KillReason::Requested);
+    }
+
+    /// What the guest uses now. One that has ended holds nothing.
+    #[must_use]
+    pub fn usage(&self) -> LiveUsage {
+        self.cell.live_usage()
     }
 
     /// Makes `signal` pending for a guest that asks for signals through

@@ -333,3 +333,40 @@ fn a_guest_that_listens_hears_sigterm_in_its_sleep() {
     run.handle.signal(wasmjob_sandbox::Signal::Term);
     assert_eq!(run.wait().exit, Exit::Code(143));
 }
+
+#[test]
+fn what_a_guest_uses_can_be_told_while_it_computes() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.start(
+        &wat("(module (memory 2) (func (export \"_start\") (drop (memory.grow (i32.const 3))) (loop (br 0))))"),
+        |_| {},
+    );
+    let begun = Instant::now();
+    let two_pages = 2 * 65_536;
+    while run.handle.usage().memory_bytes <= two_pages
+        || run.handle.usage().cpu < Duration::from_millis(20)
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            run.handle.usage()
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let live = run.handle.usage();
+    assert_eq!(live.memory_bytes, 5 * 65_536);
+    assert!(live.cpu <= begun.elapsed(), "{live:?}");
+    let all = sandbox.engine.usage();
+    assert!(
+        all.cpu >= live.cpu && all.memory_bytes == live.memory_bytes,
+        "{all:?}"
+    );
+    run.handle.kill();
+    let handle = run.handle.clone();
+    let end = run.wait();
+    assert!(end.usage.cpu >= live.cpu, "{:?} {live:?}", end.usage);
+    assert_eq!(handle.usage().memory_bytes, 0);
+    // Those that have ended count on.
+    let all = sandbox.engine.usage();
+    assert_eq!((all.cpu, all.memory_bytes), (end.usage.cpu, 0));
+}

@@ -301,6 +301,7 @@ impl HostBuilder {
         let logs = node.logs().clone();
         let seen = Arc::clone(&mailbox);
         store.on_visible(move || seen.wake());
+        let zone = self.zone.clone();
         let core = Core::new(
             store.clone(),
             node,
@@ -329,6 +330,7 @@ impl HostBuilder {
                 name: node_name,
                 capacity,
                 clock,
+                zone,
             },
         ))
     }

@@ -59,7 +59,7 @@ use crate::clock_watch::ClockWatch;
 use crate::cron::{CronEntry, CronTimers};
 use crate::job::{JobEntry, JobTimers};
 use crate::random::Random;
-use crate::{ApplyError, EditError, PodResult};
+use crate::{ApplyError, Counts, EditError, Figures, PodResult};
 
 /// What the host's thread owns.
 pub(crate) struct Core {
@@ -104,6 +104,8 @@ pub(crate) struct Core {
     clock_watch: Option<ClockWatch>,
     finished_pods: FinishedPods,
     recent_events: RecentEvents,
+    /// What was done since the host began.
+    counts: Counts,
     /// Nothing is begun any more; who asked for that is told when nothing runs.
     draining: Option<oneshot::Sender<()>>,
     /// Pods that were to be started while it drains.
@@ -160,6 +162,7 @@ impl Core {
             clock_watch: None,
             finished_pods,
             recent_events: RecentEvents::default(),
+            counts: Counts::default(),
             draining: None,
             never_started: Vec::new(),
         }
@@ -253,6 +256,11 @@ impl Core {
                     };
                     turn.effects
                         .answer_or_refuse(reply, written, WriteError::Unavailable);
+                }
+                Command::Figures(reply) => {
+                    let (usage, counts) = (self.node.usage(), self.counts.clone());
+                    // Who asked may have gone.
+                    let _ = reply.send(Figures { usage, counts });
                 }
                 Command::Delete(key, propagation) => self.delete(&mut turn, key, propagation),
                 Command::ApplyManifest(manifest, reply) => {

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 use wasmjob_api::manifest::{self, Manifest, Source};
+use wasmjob_api::schedule::Zone;
 use wasmjob_api::{Job, Uid};
 use wasmjob_image::{ImageError, Images};
 use wasmjob_node::{Clock as _, LogFeed, Logs, Resources};
@@ -17,7 +18,9 @@ use crate::core::{
     Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, Write, WriteError, Written,
 };
 use crate::job::Propagation;
-use crate::{ApplyError, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi};
+use crate::{
+    ApplyError, Figures, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi,
+};
 
 /// Keeps Jobs and runs their pods. Dropping it ends all that it started.
 pub struct Host {
@@ -33,6 +36,7 @@ pub(crate) struct HostNode {
     pub(crate) name: Arc<str>,
     pub(crate) capacity: Resources,
     pub(crate) clock: Arc<SteadyClock>,
+    pub(crate) zone: Zone,
 }
 
 /// The host's thread and what must outlive it.
@@ -275,6 +279,17 @@ impl Host {
         answer.await.is_ok()
     }
 
+    /// What it has done and what its pods use now.
+    ///
+    /// # Errors
+    ///
+    /// When the host is gone.
+    pub async fn figures(&self) -> Result<Figures, HostGone> {
+        let (reply, answer) = oneshot::channel();
+        self.threads.mailbox.send(Command::Figures(reply));
+        answer.await.map_err(|_| HostGone)
+    }
+
     /// Waits until [`Host::health`] is another than `known`, or the host is gone.
     pub async fn health_changed(&self, known: &Health) {
         self.store.health_changed(known).await;
@@ -341,6 +356,12 @@ impl Host {
     #[must_use]
     pub fn node_name(&self) -> &Arc<str> {
         &self.node.name
+    }
+
+    /// The time zone of CronJobs that name none.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        &self.node.zone
     }
 
     /// What its node can give to pods.

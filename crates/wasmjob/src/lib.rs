@@ -39,6 +39,7 @@ mod clock_watch;
 mod core;
 mod cron;
 mod error;
+mod figures;
 mod handle;
 mod host;
 mod job;
@@ -48,6 +49,7 @@ mod result;
 pub use crate::core::{ManifestChanges, NewObject, Replacement, Write, WriteError, Written};
 pub use builder::HostBuilder;
 pub use error::{ApplyError, BuildError, EditError, HostGone};
+pub use figures::{Counts, Figures, FinishedJobs, FinishedPods, Skew};
 pub use handle::{JobHandle, PodChanges, PodHandle};
 pub use host::{Host, Taken};
 pub use job::Propagation;
@@ -58,7 +60,8 @@ pub use wasmjob_api::k8s_openapi;
 pub use wasmjob_controllers::{cron_job::Slots, forecast};
 pub use wasmjob_image::{Alias, Compiler, WorkerLimits, serve_compile};
 pub use wasmjob_node::{
-    Clock, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, NodeError, Resources, lost_notice,
+    Clock, ContainerUsage, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, NodeError, NodeUsage,
+    PodUsage, Resources, lost_notice,
 };
 pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, Limits, LinkError, Stream,

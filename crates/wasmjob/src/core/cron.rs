@@ -125,6 +125,11 @@ impl Core {
                     // It was marked just now.
                     self.fresh
                         .extend(self.dirty.pop_if(|uid| *uid == made.key.uid));
+                    if let Some(slot) = new.slot {
+                        // Never before its slot, unless the clock was set back.
+                        let skew = Duration::try_from(now.duration_since(slot));
+                        self.counts.creation_skew.observe(skew.unwrap_or_default());
+                    }
                     let status = status.get_or_insert_with(|| row.status.clone());
                     status.active.push(JobReference {
                         uid: made.key.uid,

@@ -110,15 +110,16 @@ impl Core {
             self.job_event(turn, &job, event);
         }
         if let Some(status) = plan.status {
-            let was_finished = job.finished().is_some();
+            let before = job;
             let job = self.set_job(
                 turn,
                 Job {
                     status,
-                    ..(*job).clone()
+                    ..(*before).clone()
                 },
             );
-            if job.finished().is_some() && !was_finished {
+            self.counts.job_changed(&before, &job);
+            if job.finished().is_some() && before.finished().is_none() {
                 self.finished(turn, &job);
                 if let Some(owner) = self.jobs.get(&uid).and_then(|entry| entry.owner) {
                     self.mark_cron(owner);

@@ -12,7 +12,7 @@ use wasmjob_store::{Key, Store};
 
 use super::{ManifestChanges, ManifestFile, Write, WriteError, Written};
 use crate::job::Propagation;
-use crate::{ApplyError, EditError, JobResult, PodResult};
+use crate::{ApplyError, EditError, Figures, JobResult, PodResult};
 
 /// What callers ask of the host's thread.
 pub(crate) enum Command {
@@ -36,6 +36,7 @@ pub(crate) enum Command {
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,
     ),
     Ping(oneshot::Sender<()>),
+    Figures(oneshot::Sender<Figures>),
     /// Begin nothing more, and say when nothing runs.
     Drain(oneshot::Sender<()>),
     Stop,

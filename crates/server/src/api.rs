@@ -25,6 +25,7 @@ use crate::kinds::Stamp;
 use crate::paths;
 use crate::request::{self, Query, ResourceTarget, Target};
 use crate::review;
+use crate::requests::{Counted, Requests};
 use crate::verbs::read::Snapshots;
 
 /// Requests that read, and that change something, at once; as in Kubernetes.
@@ -43,6 +44,7 @@ pub(crate) struct Api {
     pub(crate) random: Mutex<StdRng>,
     pub(crate) address: SocketAddr,
     pub(crate) ending: watch::Receiver<bool>,
+    pub(crate) requests: Requests,
     reads: Arc<Semaphore>,
     changes: Arc<Semaphore>,
     long_running: Arc<AtomicUsize>,
@@ -73,6 +75,7 @@ impl Api {
             random: Mutex::new(StdRng::from_rng(&mut rand::rng())),
             address,
             ending,
+            requests: Requests::default(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
             long_running: Arc::default(),
@@ -120,14 +123,26 @@ impl Api {
         Ok(room)
     }
 
+    /// Requests that are being answered: that read, that change something, and that go
+    /// on for long.
+    pub(crate) fn in_flight(&self) -> [usize; 3] {
+        [
+            READS_MAX - self.reads.available_permits(),
+            CHANGES_MAX - self.changes.available_permits(),
+            self.long_running.load(Ordering::Acquire),
+        ]
+    }
+
     /// Answers a request.
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Reply {
         let id = self.stamp().uid.to_string();
         let (parts, body) = request.into_parts();
+        let counted = Counted::of(&parts);
         let mut reply = match self.answer(parts, body, &peer).await {
             Ok(reply) => reply,
             Err(status) => failure(&status),
         };
+        self.requests.count(counted, reply.status());
         let headers = reply.headers_mut();
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(HeaderName::from_static("audit-id"), id);

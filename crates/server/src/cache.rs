@@ -458,6 +458,17 @@ impl Cache {
         tables.flat_map(|table| entries(table, &scope)).collect()
     }
 
+    /// How many watch each resource.
+    pub(crate) fn watchers(&self) -> BTreeMap<Box<str>, usize> {
+        let inner = self.fresh();
+        let is_open = |watcher: &&Watcher| !watcher.sender.is_closed();
+        let counted = inner.tables.iter().map(|(resource, table)| {
+            let open = table.watchers.iter().filter(is_open);
+            (resource.clone(), open.count())
+        });
+        counted.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// The revision of what is visible.
     pub(crate) fn revision(&self) -> u64 {
         self.fresh().watch.revision()

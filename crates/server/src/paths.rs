@@ -62,6 +62,7 @@ pub(crate) async fn answer(
         ["healthz" | "livez" | "readyz", check @ ..] => {
             Ok(health(api, segments[0], check, query).await)
         }
+        ["metrics"] => crate::metrics::answer(api, parts).await,
         ["api"] | ["apis"] => discover(api, parts, path, accept),
         ["api", version] => legacy(discovery::api_resource_list("", version)),
         ["apis", group] => legacy(discovery::api_group(group)),

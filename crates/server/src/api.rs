@@ -26,6 +26,7 @@ use crate::paths;
 use crate::request::{self, Query, ResourceTarget, Target};
 use crate::review;
 use crate::requests::{Counted, Requests};
+use crate::usage::Samples;
 use crate::verbs::read::Snapshots;
 
 /// Requests that read, and that change something, at once; as in Kubernetes.
@@ -45,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     pub(crate) ending: watch::Receiver<bool>,
     pub(crate) requests: Requests,
+    pub(crate) samples: Samples,
     reads: Arc<Semaphore>,
     changes: Arc<Semaphore>,
     long_running: Arc<AtomicUsize>,
@@ -76,6 +78,7 @@ impl Api {
             address,
             ending,
             requests: Requests::default(),
+            samples: Samples::default(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
             long_running: Arc::default(),

@@ -29,6 +29,7 @@ mod select;
 mod server;
 mod show;
 mod subresource;
+mod usage;
 mod verbs;
 mod yaml;
 

@@ -82,10 +82,19 @@ pub(crate) fn page(call: &Call, page: Page, now: Timestamp) -> Result<Reply, Sta
     if is_plain && !convert::is_converted(resource) {
         return Ok(plain(call, joined(resource, &metadata, &page.entries)));
     }
-    let values = page
-        .entries
-        .iter()
-        .map(|entry| convert::from_kept(resource, entry.value()));
+    let values = page.entries.iter();
+    let values = values.map(|entry| convert::from_kept(resource, entry.value()));
+    list(call, &metadata, values, now)
+}
+
+/// Objects in the version that is asked for, as a list.
+pub(crate) fn list(
+    call: &Call,
+    metadata: &Value,
+    values: impl Iterator<Item = Value>,
+    now: Timestamp,
+) -> Result<Reply, Status> {
+    let (resource, answer) = (call.target.resource, call.accepted);
     let list = match answer.view {
         View::Full => json!({
             "kind": resource.list_kind(),
@@ -106,7 +115,10 @@ pub(crate) fn page(call: &Call, page: Page, now: Timestamp) -> Result<Reply, Sta
             let include = include(call)?;
             let rows = values.map(|value| row(resource, &value, now, include, answer));
             let rows = rows.collect();
-            in_version(table::table(resource.kind, metadata, true, rows), answer)
+            in_version(
+                table::table(resource.kind, metadata.clone(), true, rows),
+                answer,
+            )
         }
     };
     encoded(call, StatusCode::OK, &list)

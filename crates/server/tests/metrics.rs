@@ -88,3 +88,56 @@ fn jobs_cron_jobs_pods_and_requests_are_counted() {
     names.dedup();
     assert_eq!(names.len(), metrics);
 }
+
+#[test]
+fn what_runs_is_measured_when_somebody_asks() {
+    let served = Served::start(&[("quick", QUICK), ("busy", BUSY)]);
+    served.pod("spins", "busy", "");
+    served.pod("ended", "quick", "");
+    served.wait_for_phase("spins", "Running");
+    served.wait_for_phase("ended", "Succeeded");
+    let base = "/apis/metrics.k8s.io/v1beta1";
+    let pods = served.get_json(&format!("{base}/namespaces/default/pods"));
+    assert_eq!(pods["kind"], "PodMetricsList");
+    assert_eq!(pods["items"].as_array().unwrap().len(), 1, "{pods}");
+    let pod = &pods["items"][0];
+    assert_eq!(pod["metadata"]["name"], "spins");
+    assert_eq!(pod["metadata"]["labels"]["app"], "spins");
+    assert_eq!(pod["containers"][0]["name"], "c");
+    assert_eq!(pod["containers"][0]["usage"]["memory"], "1024Ki");
+    let cpu = pod["containers"][0]["usage"]["cpu"].as_str().unwrap();
+    let nanos: u64 = cpu.strip_suffix('n').unwrap().parse().unwrap();
+    assert!((100_000_000..=1_100_000_000).contains(&nanos), "{pod}");
+    assert!(pod["window"].as_str().unwrap().ends_with("ms"), "{pod}");
+
+    let node = served.get_json(&format!("{base}/nodes"));
+    assert_eq!(node["items"][0]["usage"]["memory"], "1024Ki", "{node}");
+    assert_eq!(node["items"][0]["usage"]["cpu"], cpu, "{node}");
+    let name = node["items"][0]["metadata"]["name"].as_str().unwrap();
+    let one = served.get_json(&format!("{base}/nodes/{name}"));
+    assert_eq!(one["kind"], "NodeMetrics");
+
+    let chosen = |query: &str| {
+        let found = served.get_json(&format!("{base}/pods?{query}"));
+        found["items"].as_array().unwrap().len()
+    };
+    assert_eq!(chosen("labelSelector=app%3Dspins"), 1);
+    assert_eq!(chosen("labelSelector=app%3Dended"), 0);
+    assert_eq!(chosen("fieldSelector=metadata.name%3Dspins"), 1);
+    let missing = |name: &str| {
+        let path = format!("{base}/namespaces/default/pods/{name}");
+        let (code, body) = served.request("GET", &path, "", "");
+        assert_eq!(code, 404, "{body}");
+        let status: serde_json::Value = serde_json::from_str(&body).unwrap();
+        status["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        missing("ended"),
+        "podmetrics.metrics.k8s.io \"default/ended\" not found"
+    );
+    assert_eq!(missing("nobody"), "pods \"default/nobody\" not found");
+    let accept = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n";
+    let path = format!("{base}/namespaces/default/pods");
+    let (_, table) = served.request("GET", &path, accept, "");
+    assert!(table.contains("\"kind\":\"Table\"") && table.contains("1024Ki"));
+}

@@ -100,6 +100,9 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, call: &Call) -> Result<Reply, Status> {
+        if is_of_usage(call) {
+            return self.usage(call).await;
+        }
         self.renew(call).await;
         let revision = call.query.get("resourceVersion").unwrap_or_default();
         self.await_revision(revision_of(revision)?).await?;
@@ -128,6 +131,9 @@ impl Api {
     }
 
     pub(crate) async fn list(&self, call: &Call) -> Result<Reply, Status> {
+        if is_of_usage(call) {
+            return self.usage(call).await;
+        }
         self.renew(call).await;
         let query = &call.query;
         let limit = limit(query.get("limit"))?;
@@ -238,6 +244,11 @@ impl Api {
         }
         show::page(call, page, self.now())
     }
+}
+
+/// Whether it asks for what is measured, not kept.
+fn is_of_usage(call: &Call) -> bool {
+    call.target.resource.group == "metrics.k8s.io"
 }
 
 fn token(revision: u64, list: u64, of: String, seen: usize) -> String {

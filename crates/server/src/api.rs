@@ -24,8 +24,8 @@ use crate::http::Peer;
 use crate::kinds::Stamp;
 use crate::paths;
 use crate::request::{self, Query, ResourceTarget, Target};
-use crate::review;
 use crate::requests::{Counted, Requests};
+use crate::review;
 use crate::usage::Samples;
 use crate::verbs::read::Snapshots;
 

@@ -128,6 +128,7 @@ impl Core {
                 later @ (Command::Delete(..)
                 | Command::WaitJob(..)
                 | Command::WaitPod(..)
+                | Command::Figures(_)
                 | Command::Drain(_)) => self.deferred.push(later),
             }
         }

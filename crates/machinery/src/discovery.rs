@@ -6,7 +6,46 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::resource::{self, Resource, Subresource, join};
+use crate::resource::{self, RESOURCES, Resource, Subresource, join};
+
+/// What is only named, because roles speak of it: `kubectl create clusterrole
+/// --resource=deployments.apps` looks the name up. Clients list what can be listed, and
+/// nothing can be done with these.
+static NAMED: [Resource; 1] = [Resource {
+    group: "apps",
+    version: "v1",
+    plural: "deployments",
+    singular: "deployment",
+    kind: "Deployment",
+    namespaced: true,
+    short_names: &["deploy"],
+    categories: &[],
+    verbs: &[],
+    subresources: &[],
+    message: "",
+}];
+
+/// All that is told of: what is served, then what is only named.
+fn all() -> impl Iterator<Item = &'static Resource> {
+    RESOURCES.iter().chain(&NAMED)
+}
+
+fn of(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
+    all().filter(move |r| r.group == group && r.version == version)
+}
+
+fn groups() -> Vec<&'static str> {
+    let mut groups = resource::groups();
+    groups.extend(NAMED.iter().map(|named| named.group));
+    groups
+}
+
+fn versions(group: &str) -> Vec<&'static str> {
+    let mut versions = resource::versions(group);
+    let named = NAMED.iter().filter(|named| named.group == group);
+    versions.extend(named.map(|named| named.version));
+    versions
+}
 
 /// `/api`: the versions of the core group, and where the server is reached
 /// (`host:port`).
@@ -24,7 +63,7 @@ pub fn api_versions(server_address: &str) -> Value {
 /// `/apis`: all groups but the core group.
 #[must_use]
 pub fn api_group_list() -> Value {
-    let groups: Vec<Value> = resource::groups().into_iter().filter_map(group).collect();
+    let groups: Vec<Value> = groups().into_iter().filter_map(group).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
@@ -41,7 +80,7 @@ fn group(name: &str) -> Option<Value> {
     if name.is_empty() {
         return None;
     }
-    let versions: Vec<Value> = resource::versions(name)
+    let versions: Vec<Value> = versions(name)
         .into_iter()
         .map(|version| json!({"groupVersion": join(name, version), "version": version}))
         .collect();
@@ -54,7 +93,7 @@ fn group(name: &str) -> Option<Value> {
 #[must_use]
 pub fn api_resource_list(group: &str, version: &str) -> Option<Value> {
     let mut resources = Vec::new();
-    for resource in resource::of(group, version) {
+    for resource in of(group, version) {
         resources.push(legacy(resource));
         for sub in resource.subresources {
             resources.push(legacy_sub(resource, sub));
@@ -121,7 +160,7 @@ pub fn aggregated_api(version: &str) -> Value {
 /// The aggregated form of `/apis`: all other groups.
 #[must_use]
 pub fn aggregated_apis(version: &str) -> Value {
-    aggregated(version, &resource::groups())
+    aggregated(version, &groups())
 }
 
 fn aggregated(version: &str, groups: &[&str]) -> Value {
@@ -135,12 +174,10 @@ fn aggregated(version: &str, groups: &[&str]) -> Value {
 }
 
 fn aggregated_group(group: &str) -> Value {
-    let versions: Vec<Value> = resource::versions(group)
+    let versions: Vec<Value> = versions(group)
         .into_iter()
         .map(|version| {
-            let resources: Vec<Value> = resource::of(group, version)
-                .map(aggregated_resource)
-                .collect();
+            let resources: Vec<Value> = of(group, version).map(aggregated_resource).collect();
             json!({"version": version, "resources": resources, "freshness": "Current"})
         })
         .collect();
@@ -246,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_named_offers_no_verb() {
+        let apps = api_resource_list("apps", "v1").unwrap();
+        assert_eq!(apps["resources"][0]["name"], "deployments");
+        assert_eq!(apps["resources"][0]["verbs"], json!([]));
+        let all = aggregated_apis("v2");
+        let groups = all["items"].as_array().unwrap();
+        let apps = groups.iter().find(|it| it["metadata"]["name"] == "apps");
+        let deployments = &apps.unwrap()["versions"][0]["resources"][0];
+        assert_eq!(deployments["responseKind"]["kind"], "Deployment");
+        assert_eq!(deployments["verbs"], json!([]));
+    }
+
+    #[test]
     fn the_preferred_version_is_the_first() {
         let batch = api_group("batch").unwrap();
         assert_eq!(batch["kind"], "APIGroup");
@@ -253,7 +303,7 @@ mod tests {
         assert_eq!(batch["versions"][1]["groupVersion"], "batch/v1beta1");
         assert_eq!(api_versions("h:1")["versions"], json!(["v1"]));
         assert!(api_group("").is_none());
-        assert!(api_group("apps").is_none());
+        assert!(api_group("autoscaling").is_none());
         assert!(api_resource_list("batch", "v2").is_none());
     }
 }

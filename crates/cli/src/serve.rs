@@ -98,6 +98,8 @@ pub(crate) fn serve(
         .or(own.drain_timeout)
         .unwrap_or(DRAIN_TIMEOUT);
     if let Some(kubeconfig) = server.kubeconfig() {
+        // For a shell that may be anywhere.
+        let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.into());
         report::line(&format!("export KUBECONFIG={}", kubeconfig.display()));
     }
     let exit = runtime.block_on(async { Daemon::new(host, server, manifests).run(drain).await });

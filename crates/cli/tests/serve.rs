@@ -264,6 +264,29 @@ fn files_come_change_and_go_with_their_objects() {
 }
 
 #[test]
+fn the_kubeconfig_is_named_for_any_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
+        .args(["serve", "--no-cache", "--listen", "127.0.0.1:0"])
+        .args(["--data-dir", "data"])
+        .current_dir(dir.path())
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let path = line.trim_end().strip_prefix("export KUBECONFIG=").unwrap();
+    assert!(Path::new(path).is_absolute(), "{path}");
+    assert!(Path::new(path).is_file(), "{path}");
+}
+
+#[test]
 fn a_job_of_a_file_runs_once_also_when_it_is_gone() {
     let place = Place::new();
     place.job("once", "quick", "ttlSecondsAfterFinished: 0,");

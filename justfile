@@ -30,6 +30,16 @@ sim seeds="100000":
 cron-sim seeds="20000":
     cargo run --release -p wasmjob-controllers --example cron_sim -- {{seeds}}
 
+# Every command of the seeds' tutorials, with the kubectl on PATH.
+seeds:
+    cargo build --workspace
+    scripts/seeds.sh
+
+# The official Python client.
+python-client:
+    cargo build --workspace
+    scripts/python-client.sh
+
 # Rebuilds the committed example modules.
 build-examples:
     scripts/build-examples.sh

@@ -29,6 +29,15 @@ impl Serve {
         Self { child, dir }
     }
 
+    /// Kills it, as a power cut does, and starts it again where clients know it.
+    pub(crate) async fn restart(&mut self) {
+        let address = self.config(None).await.cluster_url;
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let listen = format!("{}:{}", address.host().unwrap(), address.port().unwrap());
+        self.child = spawn(self.dir.path(), &listen);
+    }
+
     async fn config(&self, token: Option<&str>) -> Config {
         let file = self.dir.path().join("data/kubeconfig");
         let mut kubeconfig = Kubeconfig::read_from(file).unwrap();

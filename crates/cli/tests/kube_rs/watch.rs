@@ -138,6 +138,48 @@ async fn listed(
 }
 
 #[tokio::test]
+async fn a_watcher_lists_again_when_its_place_is_forgotten() {
+    let mut serve = Serve::start();
+    let client = serve.client().await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    let create = PostParams::default();
+    let old = maps.create(&create, &config_map("a", "1")).await.unwrap();
+    let only = watcher::Config::default().fields("metadata.name!=kube-root-ca.crt");
+    let mut stream = Box::pin(watcher(maps.clone(), only));
+    let mut refusals = Vec::new();
+    assert_eq!(listed(&mut stream, &mut refusals).await, ["a"]);
+    // Nobody has read that yet when the server is gone; and what has happened before its
+    // start it does not tell one by one.
+    maps.create(&create, &config_map("b", "1")).await.unwrap();
+    maps.delete("a", &DeleteParams::default()).await.unwrap();
+    serve.restart().await;
+    let late = WatchParams::default();
+    let late = maps.watch(&late, &old.resource_version().unwrap()).await;
+    match next(&mut pin!(late.unwrap())).await {
+        Ok(WatchEvent::Error(status)) => {
+            assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
+        }
+        other => panic!("{other:?}"),
+    }
+    // What it had been told already comes first.
+    let names = loop {
+        match event(&mut stream, &mut refusals).await {
+            watcher::Event::Init => break listed(&mut stream, &mut refusals).await,
+            watcher::Event::Apply(map) => assert_eq!(map.name_any(), "b"),
+            watcher::Event::Delete(map) => assert_eq!(map.name_any(), "a"),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(names, ["b"]);
+    assert_eq!(refusals, [410]);
+    maps.delete("b", &DeleteParams::default()).await.unwrap();
+    match event(&mut stream, &mut refusals).await {
+        watcher::Event::Delete(map) => assert_eq!(map.name_any(), "b"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_watcher_can_stream_its_list() {
     let serve = Serve::start();
     let maps: Api<ConfigMap> = Api::default_namespaced(serve.client().await);

@@ -69,7 +69,7 @@ impl Api {
             Some(wanted) => wanted,
             None => since.is_none(),
         };
-        let watching = if lists {
+        if lists {
             let (listed, watching) = self.cache.list_and_watch(&resource, scope);
             for entry in &listed.entries {
                 stream.initial(entry);
@@ -77,12 +77,15 @@ impl Api {
             if initial == Some(true) && stream.bookmarks {
                 stream.bookmark(listed.revision, true);
             }
-            watching
+            stream.begin(watching);
         } else {
-            let watching = self.cache.watch(&resource, scope, since);
-            watching.map_err(|_| Status::version_expired())?
-        };
-        stream.begin(watching);
+            match self.cache.watch(&resource, scope, since) {
+                Ok(watching) => stream.begin(watching),
+                // In the stream, as Kubernetes says it: some clients list anew only then,
+                // and ask for ever for a watch that is refused.
+                Err(_) => stream.fail(&Status::version_expired()),
+            }
+        }
         let pieces = futures_util::stream::unfold(stream, async |mut stream| {
             let piece = stream.next().await?;
             Some((piece, stream))
@@ -128,6 +131,13 @@ impl Stream {
             self.take_in(&event);
         }
         self.watching = Some(watching);
+    }
+
+    /// Says why it ends at once.
+    fn fail(&mut self, status: &Status) {
+        // A value always has a form as text.
+        let object = serde_json::to_vec(&status.to_value()).unwrap_or_default();
+        self.pending.push_back(frame("ERROR", &object));
     }
 
     fn initial(&mut self, entry: &Arc<Entry>) {

@@ -181,7 +181,7 @@ metadata:
     job-name: job-echo
 spec:
   suspend: true                   # A
-  ttlSecondsAfterFinished: 4      # B
+  ttlSecondsAfterFinished: 9      # B
   backoffLimit: 4    # C
   completions: 2     # C
   parallelism: 2     # C
@@ -236,7 +236,7 @@ run 'kubectl get pods'
 line '^NAME +READY +STATUS +RESTARTS +AGE$'
 [ "$(grep -cE '^job-echo-[a-z0-9]{5} +0/1 +Completed +0 ' <<<"$said")" = 2 ] ||
     wrong 'there are not two pods'
-# "After 100 seconds": here it is four.
+# "After 100 seconds": here it is nine.
 until_line 'kubectl get pods' '^No resources found in default namespace.$'
 
 

@@ -30,6 +30,7 @@ impl Served {
             data_dir: dir.path().to_owned(),
             listen: None,
             names: Vec::new(),
+            token_file: None,
         };
         let server = Server::start(Arc::clone(&host), config).unwrap();
         Self {

@@ -18,6 +18,7 @@ mod admission;
 mod backoff;
 mod clock;
 mod downward;
+mod exec;
 mod expand;
 mod life;
 mod logs;
@@ -33,6 +34,7 @@ mod volumes;
 mod workers;
 
 pub use clock::{Clock, SystemClock};
+pub use exec::{Exec, ExecError, ExecHandle};
 pub use logs::{
     FindPod, LogBuffer, LogChunk, LogDir, LogFeed, LogLimits, LogRead, Logs, lost_notice,
 };

@@ -142,6 +142,8 @@ impl Node {
             fuel: spec.fuel,
             deadline: run.deadline,
             output,
+            input: None,
+            beside: None,
             extension: None,
         };
         let (hears, has_startup) = (image.module.hears_signals(), spec.probes.startup.is_some());
@@ -214,7 +216,9 @@ impl Node {
             Purpose::Container(slot) => {
                 let ended = self.pods.get_mut(&uid).and_then(|run| {
                     let container = run.run(slot);
-                    container.run.take_if(|going| going.token == token)
+                    let ended = container.run.take_if(|going| going.token == token);
+                    run.kill_execs(slot);
+                    ended
                 });
                 if let Some(ended) = ended {
                     let now = self.clock.monotonic();
@@ -225,13 +229,18 @@ impl Node {
             Purpose::Probe(slot, kind, output, probed) => {
                 self.probed(uid, slot, probed, kind, &outcome.exit, &output.text());
             }
+            Purpose::Exec(_, ended) => {
+                self.exec_slots = self.exec_slots.saturating_sub(slots);
+                self.exec_ended(uid, token, outcome, ended);
+            }
         }
         self.start_waiter();
     }
 
     /// Adds what a run has used to its container's account.
     fn charge(&mut self, uid: Uid, purpose: &Purpose, outcome: &Outcome) {
-        let (Purpose::Container(slot) | Purpose::Probe(slot, ..)) = purpose;
+        let (Purpose::Container(slot) | Purpose::Probe(slot, ..) | Purpose::Exec(slot, _)) =
+            purpose;
         if let Some(run) = self.pods.get_mut(&uid) {
             let container = run.run(*slot);
             container.cpu_before = container.cpu_before.saturating_add(outcome.usage.cpu);
@@ -432,6 +441,8 @@ impl Node {
             fuel: spec.fuel,
             deadline: self.clock.monotonic().checked_add(probe.timeout),
             output: Arc::clone(&output) as _,
+            input: None,
+            beside: None,
             extension: None,
         };
         let slots = image.module.slots();
@@ -578,7 +589,7 @@ fn next(run: &mut PodRun) -> Next {
 }
 
 /// The directories of a container.
-fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
+pub(crate) fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
     let Some(volumes) = &run.volumes else {
         return Ok(Arc::from([]));
     };

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
-use wasmjob_api::{ContainerState, Event, Phase, Pod, PodStatus, PodTemplate, Uid};
+use tokio::sync::oneshot;
+use wasmjob_api::{ContainerState, Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
 use wasmjob_image::{ImageError, Images};
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
@@ -157,6 +158,7 @@ struct TemplateEntry {
 pub(crate) enum Purpose {
     Container(Slot),
     Probe(Slot, ProbeKind, Arc<ProbeOutput>, u64),
+    Exec(Slot, oneshot::Sender<Terminated>),
 }
 
 /// The node. One thread owns it.
@@ -175,6 +177,8 @@ pub struct Node {
     pub(crate) runs: HashMap<u64, (Uid, Purpose, u32)>,
     pub(crate) next_token: u64,
     pub(crate) slots_used: u32,
+    /// Those of them that commands have.
+    pub(crate) exec_slots: u32,
     /// Containers that wait for a slot of the pool.
     pub(crate) slot_waiters: VecDeque<(Uid, Slot)>,
     changed: Vec<Uid>,
@@ -207,6 +211,7 @@ impl Node {
             runs: HashMap::default(),
             next_token: 0,
             slots_used: 0,
+            exec_slots: 0,
             slot_waiters: VecDeque::new(),
             changed: Vec::new(),
             ended: Vec::new(),

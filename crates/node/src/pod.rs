@@ -11,6 +11,7 @@ use wasmjob_api::{
 use wasmjob_sandbox::{Exit, KillReason, Outcome, RunHandle};
 
 use crate::backoff::Backoff;
+use crate::exec::ExecRun;
 use crate::logs::LogBuffer;
 use crate::probe::Streak;
 use crate::template::{ContainerSpec, Prepared, TemplateImages};
@@ -68,6 +69,8 @@ pub(crate) struct PodRun {
     pub(crate) init: Vec<ContainerRun>,
     pub(crate) containers: Vec<ContainerRun>,
     pub(crate) deadline: Option<Instant>,
+    /// Commands that run in its containers.
+    pub(crate) execs: Vec<ExecRun>,
 }
 
 /// One container's runs.
@@ -143,6 +146,7 @@ impl PodRun {
                 .map(|_| ContainerRun::default())
                 .collect(),
             deadline: None,
+            execs: Vec::new(),
             pod,
             prepared,
         }
@@ -203,10 +207,8 @@ impl PodRun {
 
     /// Whether any guest runs.
     pub(crate) fn is_live(&self) -> bool {
-        self.init
-            .iter()
-            .chain(&self.containers)
-            .any(|container| container.run.is_some())
+        let mut containers = self.init.iter().chain(&self.containers);
+        !self.execs.is_empty() || containers.any(|container| container.run.is_some())
     }
 
     /// Sets `ready` from the containers, and when it changed.
@@ -271,6 +273,11 @@ pub(crate) fn terminated(outcome: &Outcome, started: Timestamp, finished: Timest
             "the fuel budget is used up; raise resources.limits[\"wasmjob.dev/fuel\"]".to_owned(),
         ),
         Exit::Killed(KillReason::Requested | KillReason::Deadline) => (137, "Error", String::new()),
+        Exit::Killed(KillReason::Memory) => (
+            137,
+            "OOMKilled",
+            "the container needs the memory that it had left".to_owned(),
+        ),
         Exit::Start(text) => (128, "StartError", text.clone()),
         Exit::Host(text) => (128, "ContainerCannotRun", text.clone()),
     };

@@ -1,7 +1,7 @@
 //! What pods use while they run.
 //!
 //! Processor time is a container's, over all of its runs and those of its probes
-//! since the pod began: it only grows, so whoever asks twice has a rate. Memory is
+//! and commands since the pod began: it only grows, so whoever asks twice has a rate. Memory is
 //! what is held now: linear memories and tables as they have grown, also the
 //! pages that a guest never touched.
 
@@ -89,11 +89,17 @@ impl PodRun {
 
     fn container_usage(&self, slot: Slot) -> Option<ContainerUsage> {
         let container = self.container(slot);
-        let now = container.run.as_ref()?.handle.usage();
-        Some(ContainerUsage {
+        let own = &container.run.as_ref()?.handle;
+        let mut usage = ContainerUsage {
             name: Arc::clone(&self.spec(slot).name),
-            cpu: container.cpu_before.saturating_add(now.cpu),
-            memory_bytes: now.memory_bytes,
-        })
+            cpu: container.cpu_before,
+            memory_bytes: 0,
+        };
+        for handle in self.exec_handles(slot).chain([own]) {
+            let now = handle.usage();
+            usage.cpu = usage.cpu.saturating_add(now.cpu);
+            usage.memory_bytes = usage.memory_bytes.saturating_add(now.memory_bytes);
+        }
+        Some(usage)
     }
 }

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::beside::Beside;
 use crate::clock::{lap, now, start_poll};
 use crate::ticker::Ticker;
 use crate::{Exit, Exits, KillReason, LiveUsage, Outcome, Signal, Usage};
@@ -53,6 +54,8 @@ pub(crate) struct Cell {
     cpu_nanos: AtomicU64,
     /// Bytes of linear memories and tables that it holds now.
     memory: AtomicU64,
+    /// Guests that share its memory.
+    pub(crate) beside: Beside,
     /// What the guest used, beside the processor; set when its store is dropped.
     used: Mutex<Usage>,
     future: Mutex<Option<GuestFuture>>,
@@ -71,6 +74,7 @@ impl Cell {
         match self.kill.load(Ordering::Acquire) {
             0 => None,
             2 => Some(KillReason::Deadline),
+            3 => Some(KillReason::Memory),
             _ => Some(KillReason::Requested),
         }
     }
@@ -93,14 +97,14 @@ impl Cell {
 
     /// Takes down what it holds now, in bytes.
     pub(crate) fn holds(&self, bytes: u64) {
-        self.memory.store(bytes, Ordering::Relaxed);
+        self.memory.store(bytes, Ordering::SeqCst);
     }
 
     /// What it uses now.
     pub(crate) fn live_usage(&self) -> LiveUsage {
         LiveUsage {
             cpu: Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed)),
-            memory_bytes: self.memory.load(Ordering::Relaxed),
+            memory_bytes: self.memory.load(Ordering::SeqCst),
         }
     }
 
@@ -426,6 +430,7 @@ impl Executor {
             signal: AtomicU8::new(0),
             cpu_nanos: AtomicU64::new(0),
             memory: AtomicU64::new(0),
+            beside: Beside::default(),
             used: Mutex::default(),
             future: Mutex::new(None),
             signal_waker: Mutex::new(None),

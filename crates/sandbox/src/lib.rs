@@ -16,10 +16,12 @@
 //!   guest, and that drops the future of a blocked one. Killed guests go to the
 //!   front of the queue, so a kill does not wait behind other guests' slices.
 //! - No instruction is long: those that may be are rewritten before compiling.
-//! - Output never blocks and never fails a guest.
+//! - Output never fails a guest, and never holds up a thread: it is dropped, or its
+//!   guest alone waits for a reader.
 //!
 //! Only this room and the compile step of `image` know Wasmtime.
 
+mod beside;
 mod bulk;
 mod clock;
 mod compile;
@@ -27,11 +29,13 @@ mod engine;
 mod executor;
 mod files;
 mod guest;
+mod input;
 mod limiter;
 mod limits;
 mod link;
 mod module;
 mod output;
+mod pipe;
 mod run;
 mod shape;
 mod signal;
@@ -42,9 +46,11 @@ mod trap;
 pub use compile::{CompileCost, CompileError, scan};
 pub use engine::{Capacity, ENGINE_VERSION, Engine, EngineBuilder, EngineError};
 pub use guest::Guest;
+pub use input::{Input, InputClosed, InputSender, input};
 pub use limits::Limits;
 pub use link::{ComponentLinker, CoreLinker, LinkError};
 pub use module::{Module, ModuleKind};
 pub use output::{Output, Stream};
+pub use pipe::{OutputPipe, OutputReader, output_pipe};
 pub use signal::Signal;
 pub use task::{Exit, Exits, KillReason, LiveUsage, Mount, Outcome, RunHandle, Task, Usage};

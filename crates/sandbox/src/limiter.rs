@@ -14,6 +14,8 @@ const ELEMENT_BYTES: u64 = 8;
 pub(crate) struct Limiter {
     /// Whose it is; told what is held.
     cell: Arc<Cell>,
+    /// Beside whom it is, within whose memory.
+    main: Option<Arc<Cell>>,
     memory_bytes_max: u64,
     held: u64,
     peak: u64,
@@ -36,9 +38,15 @@ pub(crate) struct OutOfMemory {
 }
 
 impl Limiter {
-    pub(crate) fn new(cell: Arc<Cell>, memory_bytes_max: u64, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        cell: Arc<Cell>,
+        main: Option<Arc<Cell>>,
+        memory_bytes_max: u64,
+        limits: &Limits,
+    ) -> Self {
         Self {
             cell,
+            main,
             memory_bytes_max,
             held: 0,
             peak: 0,
@@ -66,9 +74,17 @@ impl Limiter {
         self.running = true;
     }
 
+    /// Whether the guest whose memory it shares leaves it that much.
+    fn leaves(&self, wanted: u64) -> bool {
+        self.main.as_ref().is_none_or(|main| {
+            let beside = &main.beside;
+            beside.grows(main, &self.cell, wanted, self.memory_bytes_max)
+        })
+    }
+
     fn grow(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
         let wanted = self.held.saturating_add(desired.saturating_sub(current));
-        if wanted > self.memory_bytes_max {
+        if wanted > self.memory_bytes_max || !self.leaves(wanted) {
             self.refused = Some(wanted);
             if self.running {
                 return Err(OutOfMemory {
@@ -80,7 +96,11 @@ impl Limiter {
             return Ok(false);
         }
         self.held = wanted;
-        self.cell.holds(wanted);
+        if self.main.is_none() {
+            self.cell
+                .beside
+                .grown(&self.cell, wanted, self.memory_bytes_max);
+        }
         self.peak = self.peak.max(wanted);
         Ok(true)
     }

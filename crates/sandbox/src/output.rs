@@ -22,6 +22,17 @@ pub enum Stream {
 pub trait Output: Send + Sync + 'static {
     /// `bytes` were written to `stream`.
     fn write(&self, stream: Stream, bytes: &[u8]);
+
+    /// Whether it takes more now. A guest that writes waits until it does. By
+    /// default it always does, and drops what is too much.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Resolves when it takes more.
+    fn poll_room(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 /// The most that one write may carry.
@@ -52,7 +63,9 @@ impl StdoutStream for Pipe {
 
 #[async_trait::async_trait]
 impl Pollable for Pipe {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        std::future::poll_fn(|cx| self.output.poll_room(cx)).await;
+    }
 }
 
 impl OutputStream for Pipe {
@@ -66,16 +79,20 @@ impl OutputStream for Pipe {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(PERMIT_BYTES)
+        Ok(match self.output.has_room() {
+            true => PERMIT_BYTES,
+            false => 0,
+        })
     }
 }
 
 impl tokio::io::AsyncWrite for Pipe {
     fn poll_write(
         self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
+        std::task::ready!(self.output.poll_room(cx));
         self.output.write(self.stream, buf);
         Poll::Ready(Ok(buf.len()))
     }

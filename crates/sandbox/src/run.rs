@@ -72,6 +72,9 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
+    if let Some(input) = task.input {
+        wasi.stdin(input);
+    }
     for (name, value) in task.env.iter() {
         if !task.env_own.iter().any(|(own, _)| own == name) {
             wasi.env(name, value);
@@ -95,10 +98,14 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
         .set_max_capacity(limits.handles);
 
     let linked = &task.module.0;
+    let main = task.beside.map(|main| main.cell);
+    if let Some(main) = &main {
+        main.beside.add(cell);
+    }
     let memory_bytes_max = task.memory_bytes_max.min(limits.memory_bytes_max);
     let guest = Guest {
         wasi,
-        limiter: Limiter::new(Arc::clone(cell), memory_bytes_max, limits),
+        limiter: Limiter::new(Arc::clone(cell), main, memory_bytes_max, limits),
         cell: Arc::clone(cell),
         extension: task.extension,
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::executor::Cell;
-use crate::{Module, Output, Signal};
+use crate::{Input, Module, Output, Signal};
 
 /// One run of one container.
 pub struct Task {
@@ -28,6 +28,11 @@ pub struct Task {
     pub fuel: Option<u64>,
     /// When the guest must be dead ([`KillReason::Deadline`]).
     pub deadline: Option<Instant>,
+    /// What it reads; nothing by default.
+    pub input: Option<Input>,
+    /// A guest whose memory it shares: it may take what that one leaves of
+    /// `memory_bytes_max`, and is killed ([`KillReason::Memory`]) if that one needs it.
+    pub beside: Option<RunHandle>,
     /// Where its output goes.
     pub output: Arc<dyn Output>,
     /// What the embedder's host functions may want to know; see [`crate::Guest::extension`].
@@ -118,6 +123,8 @@ pub enum KillReason {
     Requested = 1,
     /// The task's deadline passed.
     Deadline = 2,
+    /// The guest whose memory it shares needs it.
+    Memory = 3,
 }
 
 /// A running guest. Dropping the handle does not stop it.

@@ -262,6 +262,10 @@ impl Core {
                     // Who asked may have gone.
                     let _ = reply.send(Figures { usage, counts });
                 }
+                Command::Exec(exec, reply) => {
+                    // Dropped, if nobody waits for it any more, it is killed.
+                    let _ = reply.send(self.node.exec(*exec));
+                }
                 Command::Delete(key, propagation) => self.delete(&mut turn, key, propagation),
                 Command::ApplyManifest(manifest, reply) => {
                     let changes = match self.refusal() {

@@ -279,6 +279,10 @@ impl Host {
         answer.await.is_ok()
     }
 
+    pub(crate) fn send(&self, command: Command) {
+        self.threads.mailbox.send(command);
+    }
+
     /// What it has done and what its pods use now.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ mod clock_watch;
 mod core;
 mod cron;
 mod error;
+mod exec;
 mod figures;
 mod handle;
 mod host;
@@ -49,6 +50,7 @@ mod result;
 pub use crate::core::{ManifestChanges, NewObject, Replacement, Write, WriteError, Written};
 pub use builder::HostBuilder;
 pub use error::{ApplyError, BuildError, EditError, HostGone};
+pub use exec::{Exec, ExecRefused, ExecSession};
 pub use figures::{Counts, Figures, FinishedJobs, FinishedPods, Skew};
 pub use handle::{JobHandle, PodChanges, PodHandle};
 pub use host::{Host, Taken};
@@ -60,11 +62,12 @@ pub use wasmjob_api::k8s_openapi;
 pub use wasmjob_controllers::{cron_job::Slots, forecast};
 pub use wasmjob_image::{Alias, Compiler, WorkerLimits, serve_compile};
 pub use wasmjob_node::{
-    Clock, ContainerUsage, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead, NodeError, NodeUsage,
-    PodUsage, Resources, lost_notice,
+    Clock, ContainerUsage, ExecError, ExecHandle, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead,
+    NodeError, NodeUsage, PodUsage, Resources, lost_notice,
 };
 pub use wasmjob_sandbox::{
-    ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, Limits, LinkError, Stream,
+    ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, InputClosed, InputSender, Limits,
+    LinkError, OutputReader, Stream,
 };
 pub use wasmjob_store::{
     Change, EVENTS_KEPT, EventRecord, Expired, GenericObject, Health, Key, Kind, Object, Store,

@@ -173,11 +173,7 @@ impl LogBuffer {
     /// that are lost among them are a line that says so.
     #[must_use]
     pub fn tail(&self, lines: usize, bytes: usize) -> String {
-        let end = match &self.kept {
-            Kept::Memory(log) => log.end_offset(),
-            Kept::Disk(log) => log.end_offset(),
-        };
-        let from = end.saturating_sub(bytes as u64);
+        let from = self.end_offset().saturating_sub(bytes as u64);
         let read = self.read_at_most(from, bytes);
         let mut tail = Vec::new();
         for (n, chunk) in read.chunks.iter().enumerate() {
@@ -191,6 +187,15 @@ impl LogBuffer {
         let text = String::from_utf8_lossy(&tail);
         let skip = text.lines().count().saturating_sub(lines);
         text.lines().skip(skip).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The place after all that was written so far.
+    #[must_use]
+    pub fn end_offset(&self) -> u64 {
+        match &self.kept {
+            Kept::Memory(log) => log.end_offset(),
+            Kept::Disk(log) => log.end_offset(),
+        }
     }
 
     /// Bytes that are kept.

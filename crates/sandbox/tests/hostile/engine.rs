@@ -32,6 +32,8 @@ fn task(module: &Module) -> Task {
         fuel: None,
         deadline: None,
         output: Arc::new(Nowhere),
+        input: None,
+        beside: None,
         extension: None,
     }
 }
@@ -170,6 +172,8 @@ fn the_last_engine_may_be_dropped_by_a_guest() {
         let engine = sandbox.engine;
         let task = Task {
             deadline: Some(Instant::now() + Duration::from_millis(20)),
+            input: None,
+            beside: None,
             extension: Some(Arc::new(engine.clone())),
             ..task(&module)
         };

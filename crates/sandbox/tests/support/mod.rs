@@ -139,6 +139,8 @@ impl Sandbox {
             fuel: None,
             deadline: None,
             output: Arc::clone(&output) as Arc<dyn Output>,
+            input: None,
+            beside: None,
             extension: None,
         };
         change(&mut task);

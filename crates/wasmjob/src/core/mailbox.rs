@@ -8,6 +8,7 @@ use std::thread::Thread;
 use tokio::sync::oneshot;
 use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
+use wasmjob_node::{Exec, ExecError, ExecHandle};
 use wasmjob_store::{Key, Store};
 
 use super::{ManifestChanges, ManifestFile, Write, WriteError, Written};
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     ),
     Ping(oneshot::Sender<()>),
     Figures(oneshot::Sender<Figures>),
+    Exec(Box<Exec>, oneshot::Sender<Result<ExecHandle, ExecError>>),
     /// Begin nothing more, and say when nothing runs.
     Drain(oneshot::Sender<()>),
     Stop,

@@ -28,6 +28,7 @@ mod review;
 mod select;
 mod server;
 mod show;
+mod streams;
 mod subresource;
 mod usage;
 mod verbs;

@@ -1,4 +1,4 @@
-//! What hangs below an object: its log, its eviction, its binding, its token.
+//! What hangs below an object: its log, its eviction, its binding, streams.
 
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ use crate::body::{self, Reply};
 use crate::call::Call;
 use crate::decode;
 use crate::show;
+use crate::streams;
 
 /// Answers a request about a subresource other than the status.
 pub(crate) async fn answer(
     api: &Arc<Api>,
     call: &Call,
-    _parts: Parts,
+    parts: Parts,
     body: Incoming,
 ) -> Result<Reply, Status> {
     match (call.target.resource.plural, call.subresource(), call.verb) {
@@ -36,6 +37,8 @@ pub(crate) async fn answer(
             );
             Err(Status::conflict(call.target.resource, call.name(), &why))
         }
+        ("pods", "exec", "get" | "create") => streams::exec(api, call, parts),
+        ("pods", "attach", "get" | "create") => streams::attach(api, call, parts),
         ("pods", "portforward", _) => {
             api.entry(call)?;
             Err(Status::bad_request(

@@ -48,13 +48,27 @@ impl Served {
     pub fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n{headers}\r\n",
+            match headers.contains("Connection: ") {
+                true => "",
+                false => "Connection: close\r\n",
+            },
             body.len()
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        if headers.contains("Connection: ") {
+            // It stays open: a refusal is short, and whole once its last brace is there.
+            let mut piece = [0; 4096];
+            while !answer.ends_with(b"}") {
+                let read = stream.read(&mut piece).unwrap();
+                assert!(read > 0);
+                answer.extend_from_slice(&piece[..read]);
+            }
+        } else {
+            stream.read_to_end(&mut answer).unwrap();
+        }
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let code = head.split(' ').nth(1).unwrap().parse().unwrap();

@@ -1,6 +1,10 @@
 //! Guests that somebody feeds and watches, and guests beside others.
 #![allow(missing_docs, reason = "tests")]
-#![allow(clippy::disallowed_methods, reason = "tests measure real time")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests measure real time"
+)]
 
 mod support;
 

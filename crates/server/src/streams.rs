@@ -67,7 +67,7 @@ pub(crate) fn attach(api: &Arc<Api>, call: &Call, parts: Parts) -> Result<Reply,
 /// Whether that can be done at all.
 fn ask(api: &Arc<Api>, call: &Call, parts: Parts, what: &str) -> Result<Asked, Status> {
     // As upstream since 1.35: who may only look must not run anything.
-    api.access.allow(&call.user, "create", &call.target)?;
+    api.access.allow(api, &call.user, "create", &call.target)?;
     let entry = api.entry(call)?;
     let Object::Pod(pod) = &entry.object else {
         return Err(Status::not_found(call.target.resource, call.name()));

@@ -129,6 +129,7 @@ impl Core {
                 | Command::WaitJob(..)
                 | Command::WaitPod(..)
                 | Command::Figures(_)
+                | Command::Exec(..)
                 | Command::Drain(_)) => self.deferred.push(later),
             }
         }

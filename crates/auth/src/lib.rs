@@ -4,7 +4,7 @@
 //! [`pki`] makes and keeps the keys, and [`kubeconfig`] hands them to the
 //! administrator; [`identity`] finds out who a client is; [`attributes`] are the
 //! question what it may do, [`rbac`] answers it, from the roles that people made and
-//! those of [`bootstrap`], and [`forbidden`] puts a no into words.
+//! those of [`bootstrap`].
 //!
 //! Plain data comes in and goes out. This room knows no HTTP, no store and no
 //! network, and reads no clock: `now` is an argument. Randomness is read only where
@@ -18,7 +18,6 @@ pub mod attributes;
 pub mod bootstrap;
 mod disk;
 pub mod field;
-pub mod forbidden;
 pub mod identity;
 pub mod kubeconfig;
 mod names;

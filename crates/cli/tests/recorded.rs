@@ -221,6 +221,12 @@ fn replay(recording: &str) {
         if method == "GET" && deleted.contains(name) && answer == 404 {
             expected = 404;
         }
+        // The mock ran nothing; here the Job may have ended by now, and nothing of an
+        // ended Job is active.
+        let is_status = method == "PATCH" && name.ends_with("/status");
+        if is_status && said.contains("active>0 is invalid for finished job") {
+            expected = 422;
+        }
         if method == "POST" && path.starts_with("/apis/batch/") {
             let object: Value = serde_json::from_str(body).unwrap();
             if !created.insert(object["metadata"]["name"].to_string()) {

@@ -272,6 +272,11 @@ impl Status {
             text.push_str(": ");
             text.push_str(request.why);
         }
+        // A browser that takes the text for HTML must find none in it.
+        let text = text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
         Self::forbidden_because(what, request.name, &text)
     }
 

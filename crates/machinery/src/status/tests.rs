@@ -163,3 +163,21 @@ fn a_deletion_tells_whom_it_took() {
         json!({"name": "x", "group": "batch", "kind": "jobs", "uid": "u-1"})
     );
 }
+
+#[test]
+fn a_denial_holds_no_html() {
+    let denied = Status::forbidden(&Denied {
+        user: "<script>&",
+        verb: "get",
+        group: "",
+        resource: "pods",
+        subresource: "",
+        namespace: "n",
+        name: "",
+        why: "",
+    });
+    assert_eq!(
+        denied.message,
+        "pods is forbidden: User \"&lt;script&gt;&amp;\" cannot get resource \"pods\" in API group \"\" in the namespace \"n\""
+    );
+}

@@ -35,6 +35,10 @@ pub struct Event {
     pub reason: Cow<'static, str>,
     /// The message.
     pub note: EventNote,
+    /// Which part of the object it is about (`involvedObject.fieldPath`), such as
+    /// `spec.containers{main}`. Who keeps an event keeps it beside.
+    #[serde(skip)]
+    pub field_path: Option<Arc<str>>,
 }
 
 /// The message of an event. The frequent ones are kept as what they name, and
@@ -69,6 +73,7 @@ impl Event {
             event_type: EventType::Normal,
             reason: reason.into(),
             note: EventNote::Text(text.into()),
+            field_path: None,
         }
     }
 
@@ -81,6 +86,14 @@ impl Event {
             event_type: EventType::Warning,
             reason: reason.into(),
             note: EventNote::Text(text.into()),
+            field_path: None,
         }
+    }
+
+    /// The event about a part of the object.
+    #[must_use]
+    pub fn about(mut self, field_path: String) -> Self {
+        self.field_path = Some(field_path.into());
+        self
     }
 }

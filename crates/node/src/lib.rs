@@ -29,6 +29,7 @@ mod resources;
 mod restart;
 mod template;
 mod timers;
+mod told;
 mod usage;
 mod volumes;
 mod workers;

@@ -176,6 +176,16 @@ impl Node {
             run.status.phase = Phase::Running;
         }
         run.update_ready(now);
+        // All of it or nothing: the three happen as one here.
+        if self.told.may(since) {
+            let image = run.spec(slot).object.image.as_deref().unwrap_or_default();
+            let pulled = format!(
+                "Container image \"{image}\" already present on machine and can be accessed by the pod"
+            );
+            run.tell(slot, Event::normal("Pulled", pulled));
+            run.tell(slot, Event::normal("Created", "Container created"));
+            run.tell(slot, Event::normal("Started", "Container started"));
+        }
         self.touch(uid);
         self.begin_probes(uid, slot, token);
         // A sidecar that has no startup probe lets the next one start at once.
@@ -338,7 +348,7 @@ impl Node {
                 pod.namespace,
                 pod.uid
             );
-            run.events.push(Event::warning("BackOff", message.clone()));
+            run.tell(slot, Event::warning("BackOff", message.clone()));
             let status = run.container_status(slot);
             let waiting = ContainerState::Waiting {
                 reason: Cow::Borrowed("CrashLoopBackOff"),
@@ -493,7 +503,7 @@ impl Node {
         let verdict = streak(container, kind).count(failure.is_none(), &probe);
         if let Some(failure) = &failure {
             let text = format!("{} probe failed: {failure}", kind.as_str());
-            run.events.push(Event::warning("Unhealthy", text));
+            run.tell(slot, Event::warning("Unhealthy", text));
         }
         let mut go_on = true;
         match (kind, verdict) {
@@ -522,7 +532,7 @@ impl Node {
                     run.spec(slot).name,
                     kind.as_str().to_lowercase()
                 );
-                run.events.push(Event::normal("Killing", text));
+                run.tell(slot, Event::normal("Killing", text));
                 let grace = run.prepared.grace;
                 self.kill(uid, slot, grace);
             }

@@ -17,6 +17,7 @@ use crate::pod::{Ending, PodRun, Slot, Stage};
 use crate::probe::{ProbeKind, ProbeOutput};
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
+use crate::told::Told;
 use crate::volumes::{HostPathPolicy, Overrun, Volumes};
 use crate::workers::Workers;
 use crate::{Clock, LogDir, LogLimits, Logs, Resources};
@@ -183,6 +184,7 @@ pub struct Node {
     pub(crate) slot_waiters: VecDeque<(Uid, Slot)>,
     changed: Vec<Uid>,
     ended: Vec<Update>,
+    pub(crate) told: Told,
     /// Somebody gave something back since the queue was looked at.
     room: bool,
     /// Writes the logs. It ends last, when no guest writes any more.
@@ -215,6 +217,7 @@ impl Node {
             slot_waiters: VecDeque::new(),
             changed: Vec::new(),
             ended: Vec::new(),
+            told: Told::default(),
             room: false,
             _log_writer: log_writer,
             config,
@@ -400,6 +403,14 @@ impl Node {
         run.status.message = None;
         run.stage = Stage::Images;
         run.dirty = true;
+        if self.told.may(self.clock.monotonic()) {
+            let (pod, node) = (&run.pod, &self.config.name);
+            let text = format!(
+                "Successfully assigned {}/{} to {node}",
+                pod.namespace, pod.name
+            );
+            run.events.push(Event::normal("Scheduled", text));
+        }
         if let Some(limit) = run.prepared.active_deadline {
             // A deadline beyond what the clock can say never comes.
             run.deadline = self.clock.monotonic().checked_add(limit);
@@ -509,7 +520,7 @@ impl Node {
             let again = status.state == state;
             status.state = state;
             if !again {
-                run.events.push(Event::warning("Failed", message));
+                run.tell(slot, Event::warning("Failed", message));
             }
         }
         self.timers
@@ -586,6 +597,12 @@ impl Node {
             None => run.ending = Some(ending),
         }
         let slots: Vec<Slot> = run.slots().collect();
+        for slot in &slots {
+            if run.container(*slot).run.is_some() && self.told.may(self.clock.monotonic()) {
+                let text = format!("Stopping container {}", run.spec(*slot).name);
+                run.tell(*slot, Event::normal("Killing", text));
+            }
+        }
         for slot in slots {
             self.kill(uid, slot, grace);
         }
@@ -637,13 +654,18 @@ impl Node {
                 run.status.message = Some(Arc::from(message));
             }
         }
-        for status in run
-            .status
-            .containers
-            .iter_mut()
-            .chain(&mut run.status.init_containers)
-        {
+        for status in &mut run.status.containers {
             status.ready = false;
+        }
+        // One that has done its work stays ready, as with a kubelet.
+        for (status, spec) in run
+            .status
+            .init_containers
+            .iter_mut()
+            .zip(&run.prepared.init)
+        {
+            let done = |end: &Terminated| end.exit_code == 0 && !spec.restart.is_always();
+            status.ready = status.state.terminated().is_some_and(done);
         }
         run.update_ready(now);
         self.release(&mut run);

@@ -190,6 +190,16 @@ impl PodRun {
         }
     }
 
+    /// Tells an event of a container.
+    pub(crate) fn tell(&mut self, slot: Slot, event: Event) {
+        let name = &self.spec(slot).name;
+        let path = match slot.init {
+            true => format!("spec.initContainers{{{name}}}"),
+            false => format!("spec.containers{{{name}}}"),
+        };
+        self.events.push(event.about(path));
+    }
+
     /// The place of the slot's image among the template's.
     pub(crate) fn image_index(&self, slot: Slot) -> usize {
         if slot.init {

@@ -83,7 +83,7 @@ fn event(event: &EventRecord, node: &NodeName) -> Value {
     if event.source == "kubelet" {
         source["host"] = node.0.as_ref().into();
     }
-    json!({
+    let mut object = json!({
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
@@ -109,7 +109,11 @@ fn event(event: &EventRecord, node: &NodeName) -> Value {
         "eventTime": null,
         "reportingComponent": event.source,
         "reportingInstance": if event.source == "kubelet" { &node.0 } else { "" },
-    })
+    });
+    if let Some(path) = &event.event.field_path {
+        object["involvedObject"]["fieldPath"] = path.as_ref().into();
+    }
+    object
 }
 
 /// A time as Kubernetes writes it: whole seconds.

@@ -15,6 +15,10 @@ impl JournalThread {
         match *self {}
     }
 
+    pub(crate) fn waiting(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn health(&self) -> Health {
         match *self {}
     }

@@ -70,9 +70,9 @@ pub(crate) struct State {
     manifests: HashMap<Key, Stored>,
     generic: HashMap<Key, Stored>,
     events_by_age: VecDeque<Key>,
-    /// Changes with their revision, oldest first.
+    /// Changes with their revisions, oldest first.
     pub(crate) history: VecDeque<(u64, Change)>,
-    /// The last revision whose changes are no longer all in `history`.
+    /// The last revision whose change is no longer in `history`.
     pub(crate) forgotten: u64,
 }
 
@@ -106,11 +106,12 @@ impl State {
         }
     }
 
-    /// Makes a commit visible.
-    pub(crate) fn apply(&mut self, revision: u64, writes: Vec<Write>) {
-        self.revision = revision;
+    /// Makes a commit visible, the revision of whose first write follows upon `before`.
+    pub(crate) fn apply(&mut self, before: u64, writes: Vec<Write>) {
+        self.revision = before;
         for write in writes {
-            self.apply_write(write, revision);
+            self.revision += 1;
+            self.apply_write(write, self.revision);
         }
         while self.history.len() > HISTORY_CHANGES {
             if let Some((revision, _)) = self.history.pop_front() {

@@ -10,6 +10,9 @@ use crate::state::{Shared, Write};
 use crate::{Key, Kind, Object, Stored, Watch};
 
 /// A change of many objects that happens wholly or not at all.
+///
+/// Each write has a revision of its own, the first that of the last commit and 1.
+/// So whoever has seen one of them can go on with the next.
 #[derive(Debug, Default)]
 pub struct Transaction {
     writes: Vec<Write>,
@@ -19,6 +22,30 @@ impl Transaction {
     /// Adds or replaces an object.
     pub fn put(&mut self, object: Object) {
         self.writes.push(Write::Put(object));
+    }
+
+    /// Puts `object` in place of what is put as the `place`th write, counted from 0;
+    /// at the end where there is no such write.
+    pub fn put_at(&mut self, place: usize, object: Object) {
+        match self.writes.get_mut(place) {
+            Some(write) => *write = Write::Put(object),
+            None => self.put(object),
+        }
+    }
+
+    /// The place of the last write of `key`, counted from 0.
+    #[must_use]
+    pub fn place(&self, key: Key) -> Option<usize> {
+        self.writes.iter().rposition(|write| match write {
+            Write::Put(object) => object.key() == key,
+            Write::Delete(gone) => *gone == key,
+        })
+    }
+
+    /// How many writes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.writes.len()
     }
 
     /// Removes an object; one that is not there stays so.
@@ -95,8 +122,8 @@ impl Store {
         })))
     }
 
-    /// Commits `transaction` and gives its revision. An empty one commits
-    /// nothing and gives the revision of the last commit.
+    /// Commits `transaction` and gives the revision of its last write. An empty one
+    /// commits nothing and gives the revision of the last commit.
     ///
     /// In memory it is visible when this returns. A durable store shows it once
     /// it is durable, when [`Store::revision`] has reached it.
@@ -108,8 +135,9 @@ impl Store {
             return durable.push(transaction.writes);
         }
         let mut state = self.0.shared.lock();
-        let revision = state.revision + 1;
-        state.apply(revision, transaction.writes);
+        let before = state.revision;
+        state.apply(before, transaction.writes);
+        let revision = state.revision;
         while state.forget_event().is_some() {}
         drop(state);
         self.0.shared.committed.notify_waiters();
@@ -128,6 +156,15 @@ impl Store {
         match &self.0.durable {
             Some(durable) => durable.assigned(),
             None => self.revision(),
+        }
+    }
+
+    /// How many commits are not visible yet.
+    #[must_use]
+    pub fn commits_waiting(&self) -> usize {
+        match &self.0.durable {
+            Some(durable) => durable.waiting(),
+            None => 0,
         }
     }
 
@@ -265,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn one_transaction_is_one_revision() {
+    fn every_write_has_a_revision() {
         let store = Store::new();
-        assert_eq!(put(&store, [event(1), event(2)]), 1);
-        assert_eq!(put(&store, [event(2)]), 2);
-        assert_eq!(store.commit(Transaction::default()), 2);
+        assert_eq!(put(&store, [event(1), event(2)]), 2);
+        assert_eq!(put(&store, [event(2)]), 3);
+        assert_eq!(store.commit(Transaction::default()), 3);
         assert_eq!(store.get(event(1).key()).unwrap().revision, 1);
-        assert_eq!(store.get(event(2).key()).unwrap().revision, 2);
+        assert_eq!(store.get(event(2).key()).unwrap().revision, 3);
         assert_eq!(store.list(Kind::Event, |_| true).1.len(), 2);
     }
 
@@ -290,18 +327,19 @@ mod tests {
             names(&seen),
             [
                 (1, "added", 1),
-                (1, "added", 2),
-                (2, "modified", 1),
-                (2, "deleted", 2)
+                (2, "added", 2),
+                (3, "modified", 1),
+                (4, "deleted", 2)
             ]
         );
         assert!(watch.try_next().unwrap().is_empty());
+        // What was to be deleted and was not there has a revision as well.
         put(&store, [event(4)]);
-        assert_eq!(names(&watch.try_next().unwrap()), [(3, "added", 4)]);
-        // Another one resumes where the first was.
+        assert_eq!(names(&watch.try_next().unwrap()), [(6, "added", 4)]);
+        // Another one resumes where the first was, also between two writes of a commit.
         assert_eq!(
-            names(&store.watch(2).try_next().unwrap()),
-            [(3, "added", 4)]
+            names(&store.watch(3).try_next().unwrap()),
+            [(4, "deleted", 2), (6, "added", 4)]
         );
     }
 

@@ -36,8 +36,8 @@ impl Watch {
         self.revision
     }
 
-    /// What happened since, with its revisions; empty if nothing did. Revisions
-    /// are never split between two calls.
+    /// What happened since, with its revisions; empty if nothing did. What was
+    /// committed together may come in two calls.
     ///
     /// # Errors
     ///
@@ -54,13 +54,12 @@ impl Watch {
             .history
             .partition_point(|(revision, _)| *revision <= self.revision);
         let mut seen: Vec<(u64, Change)> = Vec::new();
-        for (revision, change) in state.history.range(start..) {
-            if seen.len() >= BATCH && *revision != self.revision {
-                break;
-            }
-            self.revision = *revision;
-            seen.push((*revision, change.clone()));
-        }
+        seen.extend(state.history.range(start..).take(BATCH).cloned());
+        // Not all revisions have a change; those that have been passed are seen.
+        self.revision = match seen.last() {
+            Some((revision, _)) if seen.len() == BATCH => *revision,
+            _ => state.revision,
+        };
         Ok(seen)
     }
 

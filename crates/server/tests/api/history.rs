@@ -158,15 +158,10 @@ fn a_list_and_what_a_watch_tells_after_it_make_the_next_list() {
                 if let Some((since, mut known)) = state.take() {
                     let query = format!("{query}&resourceVersion={since}");
                     let mut last = since;
-                    let mut told = BTreeSet::new();
                     for (kind, object) in watch(&mut client, &query).await {
                         let at = version(&object);
-                        // What several clients write at once may be one revision, of several
-                        // objects or of one that is changed and deleted: the store's turn.
-                        // Each of it is told once.
-                        assert!(at >= last && at > since, "{seed}: {at} after {last}");
-                        let uid = object["metadata"]["uid"].to_string();
-                        assert!(told.insert((at, kind.clone(), uid)), "{seed}: {at} twice");
+                        // Each is a place from which another watch could go on.
+                        assert!(at > last, "{seed}: {at} after {last}");
                         last = at;
                         if at > revision {
                             break;

@@ -34,8 +34,16 @@ const RUSH_CHANGES: usize = 1_000;
 
 /// A commit that is not durable yet.
 struct Pending {
-    revision: u64,
+    /// The revision before that of its first write.
+    before: u64,
     writes: Vec<Write>,
+}
+
+impl Pending {
+    /// The revision of its last write.
+    fn last(&self) -> u64 {
+        self.before + self.writes.len() as u64
+    }
 }
 
 #[derive(Default)]
@@ -43,6 +51,8 @@ struct Queue {
     commits: VecDeque<Pending>,
     /// The last revision that was given to a commit.
     assigned: u64,
+    /// Commits that are not visible yet.
+    waiting: usize,
     health: Health,
     stopped: bool,
 }
@@ -76,11 +86,16 @@ impl Journal {
 
     fn push(&self, writes: Vec<Write>) -> u64 {
         let mut queue = self.lock();
-        queue.assigned += 1;
-        let revision = queue.assigned;
+        let commit = Pending {
+            before: queue.assigned,
+            writes,
+        };
+        let revision = commit.last();
+        queue.assigned = revision;
+        queue.waiting += 1;
         // A failed store shows nothing any more; keeping what comes serves nobody.
         if !matches!(queue.health, Health::Failed(_)) {
-            queue.commits.push_back(Pending { revision, writes });
+            queue.commits.push_back(commit);
             drop(queue);
             self.ready.notify_one();
         }
@@ -177,6 +192,11 @@ impl JournalThread {
         self.journal.lock().assigned
     }
 
+    /// How many commits are not visible yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.journal.lock().waiting
+    }
+
     pub(crate) fn health(&self) -> Health {
         self.journal.lock().health.clone()
     }
@@ -253,7 +273,7 @@ impl Writer {
 
     /// Writes a batch until it is durable, and shows it; `false` if it never will be.
     fn make_durable(&mut self, batch: Vec<Pending>) -> bool {
-        let Some(last) = batch.last().map(|commit| commit.revision) else {
+        let Some(last) = batch.last().map(Pending::last) else {
             return true;
         };
         let rows = match self.translate(&batch) {
@@ -307,23 +327,25 @@ impl Writer {
     }
 
     fn translate(&mut self, batch: &[Pending]) -> Result<Vec<(u64, Vec<RowChange>)>, RowError> {
-        batch
-            .iter()
-            .map(|commit| {
-                let mut changes = Vec::with_capacity(commit.writes.len());
-                for write in &commit.writes {
-                    self.rows.translate(write, &mut changes)?;
+        let mut rows = Vec::new();
+        for commit in batch {
+            for (revision, write) in (commit.before + 1..).zip(&commit.writes) {
+                let mut changes = Vec::new();
+                self.rows.translate(write, &mut changes)?;
+                if !changes.is_empty() {
+                    rows.push((revision, changes));
                 }
-                Ok((commit.revision, changes))
-            })
-            .collect()
+            }
+        }
+        Ok(rows)
     }
 
     /// Makes a durable batch visible.
     fn show(&mut self, batch: Vec<Pending>, last: u64) {
+        let commits = batch.len();
         let mut state = self.shared.lock();
         for commit in batch {
-            state.apply(commit.revision, commit.writes);
+            state.apply(commit.before, commit.writes);
         }
         while let Some(key) = state.forget_event() {
             // The journal need not know: what is read back is forgotten as well.
@@ -331,6 +353,7 @@ impl Writer {
             self.unfolded.add(last, RowChange { key, value: None });
         }
         drop(state);
+        self.journal.lock().waiting -= commits;
         self.tell();
     }
 

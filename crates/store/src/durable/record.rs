@@ -105,7 +105,7 @@ pub(super) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RowErro
     Ok(postcard::from_bytes(bytes)?)
 }
 
-/// One commit in the journal. `R` is a reference or its owner, here and below.
+/// One write of a commit in the journal. `R` is a reference or its owner, here and below.
 #[derive(Serialize, Deserialize)]
 pub(super) struct CommitRow<O> {
     pub(super) revision: u64,
@@ -377,6 +377,7 @@ struct EventRow<S, E> {
     #[serde(with = "jiff::fmt::serde::timestamp::nanosecond::required")]
     first: Timestamp,
     count: u32,
+    field_path: Option<S>,
 }
 
 /// An event of format 1, which was about one time.
@@ -401,6 +402,7 @@ pub(super) fn event_to_bytes(event: &EventRecord) -> Result<Vec<u8>, RowError> {
         source: &*event.source,
         first: event.first,
         count: event.count,
+        field_path: event.event.field_path.as_deref(),
     })
 }
 
@@ -419,6 +421,7 @@ pub(super) fn event_from_bytes(uid: Uid, bytes: &[u8]) -> Result<EventRecord, Ro
                 source: old.source,
                 first: old.time,
                 count: 1,
+                field_path: None,
             }
         }
     };
@@ -431,7 +434,10 @@ pub(super) fn event_from_bytes(uid: Uid, bytes: &[u8]) -> Result<EventRecord, Ro
         },
         namespace: row.namespace,
         name: row.name,
-        event: row.event,
+        event: Event {
+            field_path: row.field_path,
+            ..row.event
+        },
         time: row.time,
         first: row.first,
         count: row.count,
@@ -591,6 +597,10 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("{pod:?}"));
         let read = event_from_bytes(event.uid, &event_to_bytes(&event).unwrap()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{event:?}"));
+        let mut event = event;
+        event.event = event.event.about("spec.containers{c}".to_owned());
+        let read = event_from_bytes(event.uid, &event_to_bytes(&event).unwrap()).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{event:?}"));
     }
 
     /// When this fails, disks that were written before cannot be read: raise
@@ -619,7 +629,7 @@ mod tests {
         0180d0acf30e0102010152014d80f882ad1680a0d9e61d0180c8afa02500010102010304050201010305010006018098dc9334
         01016a818080808080808080818002012e027b7d0007
         016e017007010101020080f882ad160180a0d9e61d1e0001030180c8afa02500000180f085da2c010745766963746564010466756c6c01014401648098dc9334030289094f4f4d4b696c6c6564016d80a8d6b90780d0acf30e00c08db7010104050006010001087368613235363a300011436f6e7461696e65724372656174696e670000000000000180e8888743000000000000
-        01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c657480c0b2cd3b01
+        01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c657480c0b2cd3b0100
         8480808080808080808180020172000167027b7d
         ");
     }

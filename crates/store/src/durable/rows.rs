@@ -386,7 +386,7 @@ impl Unfolded {
         self.next_place = self.next_place.max(place + 1);
     }
 
-    /// A row was changed by the commit `revision`.
+    /// A row was changed by the write `revision`.
     pub(super) fn add(&mut self, revision: u64, change: RowChange) {
         let new = (revision, change.value);
         if self.rows.insert(change.key, new).is_none() {

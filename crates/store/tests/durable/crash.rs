@@ -2,6 +2,8 @@
 //! synced, the store holds some commit's state exactly: the last that was
 //! acknowledged, or a later one.
 
+use std::collections::HashMap;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use wasmjob_store::Store;
@@ -12,8 +14,8 @@ use super::work::{Work, dump, wait_for};
 /// What was written, and what had to be there when.
 pub(crate) struct Written {
     disk: SimDisk,
-    /// The store's whole content after each revision, from 0 on.
-    states: Vec<Vec<String>>,
+    /// The store's whole content after each commit, by its revision, from 0 on.
+    states: HashMap<u64, Vec<String>>,
     /// How many operations there were when a revision was acknowledged.
     acknowledged: Vec<(usize, u64)>,
     /// How many there were when a revision was committed.
@@ -28,7 +30,7 @@ impl Written {
         let mut work = Work::new(seed);
         let mut random = StdRng::seed_from_u64(seed);
         let mut written = Self {
-            states: vec![dump(&work.model)],
+            states: [(0, dump(&work.model))].into(),
             acknowledged: vec![(disk.ops(), 0)],
             committed: vec![(0, 0)],
             disk,
@@ -44,7 +46,7 @@ impl Written {
                 let before = written.disk.ops();
                 last = store.commit(transaction);
                 written.committed.push((before, last));
-                written.states.push(dump(&work.model));
+                written.states.insert(last, dump(&work.model));
             }
             wait_for(&store, last).unwrap();
             written.acknowledged.push((written.disk.ops(), last));
@@ -85,7 +87,10 @@ impl Written {
             (least..=most).contains(&revision),
             "revision {revision} was found, {least} was acknowledged and {most} committed"
         );
-        let wanted = &self.states[usize::try_from(revision).unwrap()];
+        let wanted = self
+            .states
+            .get(&revision)
+            .expect("a commit is there wholly");
         assert_eq!(&dump(&store), wanted, "at revision {revision}");
         revision
     }

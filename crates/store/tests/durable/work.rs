@@ -50,10 +50,11 @@ impl Work {
 
     /// The next commit.
     pub(crate) fn transaction(&mut self) -> Transaction {
-        let revision = self.model.last_revision() + 1;
+        let before = self.model.last_revision();
         let mut objects = Vec::new();
         let mut deleted = Vec::new();
         for _ in 0..self.random.random_range(1..=5) {
+            let revision = before + objects.len() as u64 + 1;
             match self.random.random_range(0..17) {
                 0 => objects.push(self.new_job(revision)),
                 1 | 2 if !self.jobs.is_empty() => objects.push(self.change_job(revision)),

@@ -19,7 +19,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Commits that may wait for the disk. Each is one turn's. Beyond that the host
 /// takes nothing in until the disk comes round: what has ended stays with the node.
-const COMMITS_WAITING_MAX: u64 = 1024;
+const COMMITS_WAITING_MAX: usize = 1024;
 
 /// Tells a caller: that it is visible, or why that is not known.
 pub(super) type Answer = Box<dyn FnOnce(Option<String>) + Send>;
@@ -95,9 +95,7 @@ impl Core {
 
     /// Whether so many commits wait for the disk that nothing more is taken in.
     pub(super) fn is_backlogged(&self) -> bool {
-        // This thread is the only one that commits.
-        let committed = self.store.last_revision();
-        committed.saturating_sub(self.store.revision()) >= COMMITS_WAITING_MAX
+        self.store.commits_waiting() >= COMMITS_WAITING_MAX
     }
 
     /// A turn while nothing is taken in: guests are still ended in time, and callers

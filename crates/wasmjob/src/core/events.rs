@@ -82,7 +82,12 @@ impl Core {
             turn.transaction.put(Object::Event(Arc::new(record)));
             return;
         };
-        let said = (regarding, &record.event.reason, text);
+        let said = (
+            regarding,
+            &record.event.reason,
+            text,
+            &record.event.field_path,
+        );
         let key = FixedState::default().hash_one(said);
         if let Some(old) = self.recent_events.before(key, &record) {
             record.uid = old.uid;

@@ -88,6 +88,7 @@ impl Core {
                     event_type: EventType::Normal,
                     reason: "SuccessfulDelete".into(),
                     note: EventNote::DeletedPod(Arc::clone(&pod.name)),
+                    field_path: None,
                 };
                 self.job_event(turn, &job, event);
             }
@@ -98,6 +99,7 @@ impl Core {
                 event_type: EventType::Normal,
                 reason: "SuccessfulCreate".into(),
                 note: EventNote::CreatedPod(Arc::clone(&pod.name)),
+                field_path: None,
             };
             self.job_event(turn, &job, event);
             turn.put_pod(&pod);

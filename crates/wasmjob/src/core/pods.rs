@@ -28,6 +28,10 @@ impl Core {
         let ended = pod.status.phase.is_terminal() && !old.status.phase.is_terminal();
         let pod = Arc::new(pod);
         for event in update.events {
+            let source = match &*event.reason {
+                "Scheduled" | "FailedScheduling" => "default-scheduler",
+                _ => "kubelet",
+            };
             self.event(
                 turn,
                 Key {
@@ -37,7 +41,7 @@ impl Core {
                 &pod.namespace,
                 &pod.name,
                 event,
-                "kubelet",
+                source,
             );
         }
         if ended {

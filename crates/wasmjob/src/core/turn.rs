@@ -15,10 +15,8 @@ use crate::JobResult;
 #[derive(Default)]
 pub(super) struct Turn {
     pub(super) transaction: Transaction,
-    /// Pods to be put, in the order in which they were first touched; a pod that
-    /// changes more than once in a turn is put once.
-    pods: Vec<Arc<Pod>>,
-    pod_places: HashMap<Uid, usize>,
+    /// Where the transaction puts what it has put: once in a turn, however often it changes.
+    places: HashMap<Key, usize>,
     /// Pods whose rows go; after all that is put.
     pub(super) gone: Vec<Uid>,
     /// Pods to be ended. That waits for no disk.
@@ -87,21 +85,20 @@ impl Effects {
 
 impl Turn {
     pub(super) fn put_pod(&mut self, pod: &Arc<Pod>) {
-        match self.pod_places.get(&pod.uid) {
-            Some(&place) => self.pods[place] = Arc::clone(pod),
-            None => {
-                self.pod_places.insert(pod.uid, self.pods.len());
-                self.pods.push(Arc::clone(pod));
-            }
-        }
+        let object = Object::Pod(Arc::clone(pod));
+        let place = self.place(object.key());
+        self.transaction.put_at(place, object);
+    }
+
+    /// Where an object is put in the transaction, now or again.
+    pub(super) fn place(&mut self, key: Key) -> usize {
+        let next = self.transaction.len();
+        *self.places.entry(key).or_insert(next)
     }
 
     /// The transaction with everything in it.
     pub(super) fn close(&mut self) -> Transaction {
         let mut transaction = std::mem::take(&mut self.transaction);
-        self.pods
-            .drain(..)
-            .for_each(|pod| transaction.put(Object::Pod(pod)));
         self.gone.drain(..).for_each(|uid| {
             transaction.delete(Key {
                 kind: Kind::Pod,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Uid, defaults, validation};
-use wasmjob_store::Object;
+use wasmjob_store::{Key, Kind, Object};
 
 use super::commands::refuse;
 use super::turn::Turn;
@@ -22,12 +22,22 @@ pub(super) enum Update {
 }
 
 impl Core {
+    /// The revision that the turn's write at `place` will have.
+    pub(super) fn revision_at(&self, place: usize) -> u64 {
+        // This thread is the only one that commits.
+        self.store.last_revision() + place as u64 + 1
+    }
+
     /// Puts a Job into the transaction, with the revision that it will have.
     pub(super) fn put_job(&self, turn: &mut Turn, mut job: Job) -> Arc<Job> {
-        // This thread is the only one that commits.
-        job.resource_version = self.store.last_revision() + 1;
+        let place = turn.place(Key {
+            kind: Kind::Job,
+            uid: job.uid,
+        });
+        job.resource_version = self.revision_at(place);
         let job = Arc::new(job);
-        turn.transaction.put(Object::Job(Arc::clone(&job)));
+        turn.transaction
+            .put_at(place, Object::Job(Arc::clone(&job)));
         job
     }
 
@@ -41,9 +51,14 @@ impl Core {
     }
 
     pub(super) fn put_cron_job(&self, turn: &mut Turn, mut cron_job: CronJob) -> Arc<CronJob> {
-        cron_job.resource_version = self.store.last_revision() + 1;
+        let place = turn.place(Key {
+            kind: Kind::CronJob,
+            uid: cron_job.uid,
+        });
+        cron_job.resource_version = self.revision_at(place);
         let cron_job = Arc::new(cron_job);
-        turn.transaction.put(Object::CronJob(Arc::clone(&cron_job)));
+        turn.transaction
+            .put_at(place, Object::CronJob(Arc::clone(&cron_job)));
         cron_job
     }
 

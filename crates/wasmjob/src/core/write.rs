@@ -154,8 +154,12 @@ impl Core {
                 key
             }
         };
-        // This thread is the only one that commits, and commits a turn as one.
-        let revision = self.store.last_revision() + 1;
+        // What is only being ended has no write yet, and nothing to be seen at this revision.
+        let place = turn.transaction.place(key);
+        let revision = match place {
+            Some(place) => self.revision_at(place),
+            None => self.store.last_revision() + turn.transaction.len() as u64,
+        };
         Ok(Written { key, revision })
     }
 

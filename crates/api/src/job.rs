@@ -1,6 +1,7 @@
 //! Jobs: the spec parsed once, and the status as the controller keeps it.
 
 mod again;
+mod selects;
 
 use std::borrow::Cow;
 use std::path::Path;

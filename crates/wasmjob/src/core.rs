@@ -12,6 +12,7 @@
 //! it. Only what ends pods does not wait: a crash would end them as well.
 
 mod answers;
+mod claim;
 mod commands;
 mod cron;
 mod events;
@@ -27,7 +28,7 @@ mod turn;
 mod update;
 mod write;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -73,6 +74,10 @@ pub(crate) struct Core {
     /// Pods of no Job, and pods of Jobs that are gone, until they have ended.
     loose: HashMap<Uid, Arc<Pod>>,
     pod_names: HashMap<Names, Uid>,
+    /// Pods of which the node does not know whose they are by now.
+    adopted: HashMap<Uid, Uid>,
+    /// Jobs whose selectors were written by hand, and may take pods that are there.
+    manual_selectors: BTreeSet<Uid>,
     cron_jobs: HashMap<Uid, CronEntry>,
     cron_names: HashMap<Names, Uid>,
     cron_timers: CronTimers,
@@ -137,6 +142,8 @@ impl Core {
             job_names: HashMap::default(),
             loose: HashMap::default(),
             pod_names: HashMap::default(),
+            adopted: HashMap::default(),
+            manual_selectors: BTreeSet::new(),
             cron_jobs: HashMap::default(),
             cron_names: HashMap::default(),
             cron_timers: CronTimers::default(),

@@ -155,7 +155,8 @@ impl Core {
                     namespace: Arc::clone(&job.namespace),
                     name: Arc::clone(&job.name),
                 };
-                self.know_job(JobEntry::new(job));
+                self.know_job(JobEntry::new(Arc::clone(&job)));
+                self.adopt_all(turn, &job);
                 applied
             }
             Prepared::Pod(pod) => {
@@ -172,6 +173,7 @@ impl Core {
                 self.loose.insert(pod.uid, Arc::clone(&pod));
                 turn.put_pod(&pod);
                 turn.effects.start.push(pod);
+                self.claim(turn, applied.key.uid);
                 applied
             }
             Prepared::CronJob(cron_job) => {
@@ -202,7 +204,7 @@ impl Core {
                 };
                 let grace = grace(&pod.template);
                 let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
-                if let Some(owner) = owner.filter(|owner| self.jobs.contains_key(owner)) {
+                if let Some(owner) = self.owner_of(key.uid, owner) {
                     return self.delete_pod(turn, owner, key.uid, grace, now);
                 }
                 self.delete_loose(turn, &pod, grace, now);

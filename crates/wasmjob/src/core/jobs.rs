@@ -140,6 +140,9 @@ impl Core {
         if let Some(owner) = entry.owner.and_then(|owner| self.cron_jobs.get_mut(&owner)) {
             owner.jobs.insert(uid);
         }
+        if entry.job.spec.has_manual_selector() {
+            self.manual_selectors.insert(uid);
+        }
         self.jobs.insert(uid, entry);
         self.mark(uid);
     }
@@ -181,9 +184,12 @@ impl Core {
         let waits = propagation == Propagation::Foreground || held;
         if !waits {
             self.forget_job(turn, uid);
-            if propagation == Propagation::Background {
-                for pod in pods {
-                    self.delete_loose(turn, &pod, grace, now);
+            for pod in pods {
+                match propagation {
+                    Propagation::Orphan => self.claim(turn, pod.uid),
+                    Propagation::Background | Propagation::Foreground => {
+                        self.delete_loose(turn, &pod, grace, now);
+                    }
                 }
             }
             return;
@@ -201,8 +207,10 @@ impl Core {
         if let Some(entry) = self.jobs.get_mut(&uid) {
             entry.deleting_self = true;
         }
-        if propagation != Propagation::Orphan {
-            for pod in pods {
+        for pod in pods {
+            if propagation == Propagation::Orphan {
+                self.claim(turn, pod.uid);
+            } else {
                 self.change_pod(turn, uid, pod.uid, |pod| {
                     pod.tracked = false;
                     pod.deletion.get_or_insert(deletion(now, grace));
@@ -248,6 +256,7 @@ impl Core {
                 ..(**pod).clone()
             });
             turn.put_pod(&pod);
+            self.adopted.remove(&pod.uid);
             self.loose.insert(pod.uid, pod);
         }
     }
@@ -277,6 +286,7 @@ impl Core {
             return;
         };
         self.timers.set(uid, entry.timer, None);
+        self.manual_selectors.remove(&uid);
         let job = &entry.job;
         self.job_names
             .remove(&(Arc::clone(&job.namespace), Arc::clone(&job.name)));

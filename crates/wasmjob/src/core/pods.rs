@@ -17,7 +17,7 @@ impl Core {
     /// Takes over what the node says of a pod.
     pub(super) fn pod_changed(&mut self, turn: &mut Turn, update: Update) {
         let uid = update.uid;
-        let owner = update.owner.filter(|owner| self.jobs.contains_key(owner));
+        let owner = self.owner_of(uid, update.owner);
         let old = match owner {
             Some(owner) => self.jobs.get(&owner).and_then(|job| job.pods.get(uid)),
             None => self.loose.get(&uid),
@@ -71,7 +71,11 @@ impl Core {
         if let Some(pod) = self.loose.get(&uid) {
             return Some(pod);
         }
-        // The store's row may be a turn old, but its owner never changes.
+        let of = |job: &Uid| self.jobs.get(job)?.pods.get(uid);
+        if let Some(pod) = self.adopted.get(&uid).and_then(of) {
+            return Some(pod);
+        }
+        // The store's row may be a turn old, but its owner is.
         let stored = self.store.get(Key {
             kind: Kind::Pod,
             uid,
@@ -158,6 +162,7 @@ impl Core {
         self.pod_names
             .remove(&(Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
         self.finished_pods.remove(pod.uid);
+        self.adopted.remove(&pod.uid);
         turn.gone.push(pod.uid);
         turn.effects.gone.push(pod.uid);
     }

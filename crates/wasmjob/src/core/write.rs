@@ -358,8 +358,9 @@ impl Core {
         metadata: Option<Arc<ObjectMeta>>,
     ) {
         let owner = row.template.owner.as_ref().map(|owner| owner.uid);
-        if let Some(owner) = owner.filter(|owner| self.jobs.contains_key(owner)) {
+        if let Some(owner) = self.owner_of(row.uid, owner) {
             self.change_pod(turn, owner, row.uid, |pod| pod.metadata = metadata);
+            self.claim(turn, row.uid);
             // The last finalizer may be gone.
             return self.sweep(turn, owner);
         }
@@ -373,6 +374,7 @@ impl Core {
         }
         turn.put_pod(&pod);
         self.loose.insert(pod.uid, pod);
+        self.claim(turn, row.uid);
     }
 
     fn write_delete(
@@ -394,7 +396,7 @@ impl Core {
                 let grace = grace.unwrap_or_else(|| super::pods::grace(&pod.template));
                 let now = self.clock.wall();
                 let owner = pod.template.owner.as_ref().map(|owner| owner.uid);
-                match owner.filter(|owner| self.jobs.contains_key(owner)) {
+                match self.owner_of(key.uid, owner) {
                     Some(owner) => {
                         self.delete_pod(turn, owner, key.uid, grace, now);
                         self.sweep(turn, owner);

@@ -100,7 +100,10 @@ pub(crate) fn serve(
     if let Some(kubeconfig) = server.kubeconfig() {
         // For a shell that may be anywhere.
         let kubeconfig = std::path::absolute(kubeconfig).unwrap_or_else(|_| kubeconfig.into());
-        report::line(&format!("export KUBECONFIG={}", kubeconfig.display()));
+        let kubeconfig = kubeconfig.to_string_lossy();
+        // A path with a NUL byte was never opened.
+        let quoted = shlex::try_quote(&kubeconfig).unwrap_or_else(|_| kubeconfig.clone());
+        report::line(&format!("export KUBECONFIG={quoted}"));
     }
     let exit = runtime.block_on(async { Daemon::new(host, server, manifests).run(drain).await });
     Ok(exit)

@@ -268,7 +268,7 @@ fn the_kubeconfig_is_named_for_any_directory() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
         .args(["serve", "--no-cache", "--listen", "127.0.0.1:0"])
-        .args(["--data-dir", "data"])
+        .args(["--data-dir", "it's my data"])
         .current_dir(dir.path())
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
@@ -281,9 +281,14 @@ fn the_kubeconfig_is_named_for_any_directory() {
     said.read_line(&mut line).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    let path = line.trim_end().strip_prefix("export KUBECONFIG=").unwrap();
-    assert!(Path::new(path).is_absolute(), "{path}");
-    assert!(Path::new(path).is_file(), "{path}");
+    // As a shell reads it.
+    let shell = Command::new("sh")
+        .args(["-c", &format!("{line} printf %s \"$KUBECONFIG\"")])
+        .output()
+        .unwrap();
+    let path = String::from_utf8(shell.stdout).unwrap();
+    assert!(Path::new(&path).is_absolute(), "{line}");
+    assert!(Path::new(&path).is_file(), "{line}");
 }
 
 #[test]

@@ -26,7 +26,6 @@ mod tree;
 mod trigger;
 mod uri;
 mod watch;
-mod yaml;
 
 use anyhow::Context;
 

@@ -9,7 +9,7 @@ use super::kinds::{Wanted, called};
 use super::output::{line, print};
 use super::table::{Look, Table};
 use super::uri::Uri;
-use super::{json_path, watch, yaml};
+use super::{json_path, watch};
 use crate::args::{Form, GetArgs};
 use crate::exit::{Exit, say};
 
@@ -178,7 +178,7 @@ pub(crate) fn strip(object: &mut Value, args: &GetArgs) {
 /// Prints an object.
 pub(crate) fn show(form: &Form, object: &Value) -> Result<()> {
     match form {
-        Form::Yaml => print(&yaml::write(object)),
+        Form::Yaml => print(&yaml_text(object)?),
         Form::JsonPath(template) => print(&json_path::print(template, object)?),
         Form::Name => line(&format!(
             "{}/{}",
@@ -187,6 +187,12 @@ pub(crate) fn show(form: &Form, object: &Value) -> Result<()> {
         )),
         Form::Json | Form::Wide => print(&json_text(object)?),
     }
+}
+
+/// YAML, with what older readers take for something else than text in quotes.
+pub(crate) fn yaml_text(value: &Value) -> Result<String> {
+    let text = serde_saphyr::to_string(value);
+    text.map_err(|error| Failure::other(format!("failed to write YAML: {error}")))
 }
 
 /// JSON with four spaces, as Go indents it.

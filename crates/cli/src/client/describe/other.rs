@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::parts::{annotations, labels, time};
 use crate::client::api::text;
+use crate::client::get::yaml_text;
 use crate::client::tabs::Tabbed;
-use crate::client::yaml;
 
 /// What the YAML need not say again.
 const SAID: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -31,11 +31,12 @@ pub(super) fn describe(object: &Value, out: &mut Tabbed) {
         }
     }
     if !rest.is_empty() {
-        // Tabs would be taken for ends of cells; YAML of ours has none.
+        // Tabs would be taken for ends of cells.
         out.line("");
-        yaml::write(&Value::Object(rest))
+        yaml_text(&Value::Object(rest))
+            .unwrap_or_default()
             .lines()
-            .for_each(|line| out.line(line));
+            .for_each(|line| out.line(&line.replace('\t', " ")));
     }
 }
 

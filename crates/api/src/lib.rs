@@ -22,6 +22,7 @@ mod qos;
 mod quantity;
 mod render;
 pub mod support;
+pub mod types;
 mod uid;
 pub mod validation;
 

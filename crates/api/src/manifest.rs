@@ -1,7 +1,7 @@
 //! Manifests: from text to checked objects, or to everything that is wrong with it.
 //!
 //! The way is: bytes → documents (`document`) → trees that know their positions
-//! → the strict check against Kubernetes' own field table (`check`, `schema`)
+//! → the strict check against Kubernetes' own field table (`check`, [`types`](crate::types))
 //! → the typed object → defaults → validation → what wasmjob supports. Every
 //! problem on this way is told with file, line, column and field path, and all of
 //! them at once. A document may have 3 MiB (what the API server takes) and nest 128
@@ -35,7 +35,6 @@ mod load;
 mod plain;
 mod problem;
 mod scalar;
-mod schema;
 mod settle;
 mod tree;
 mod yaml;

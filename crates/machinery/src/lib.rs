@@ -19,8 +19,10 @@ pub mod selector;
 pub mod status;
 pub mod strict;
 pub mod table;
-pub mod types;
 pub mod validate_meta;
 
 #[cfg(test)]
 mod vectors;
+
+/// The table of field facts.
+pub use wasmjob_api::types;

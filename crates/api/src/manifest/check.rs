@@ -6,9 +6,9 @@
 use serde_json::{Map, Number, Value as Json};
 
 use super::problem::Position;
-use super::schema::{self, Field, Type};
 use super::tree::{Entry, Node, Value, excerpt};
 use crate::field::Path;
+use crate::types::{self, Message, Type};
 
 /// Something that does not fit.
 #[derive(Debug)]
@@ -22,7 +22,11 @@ pub(crate) struct Misfit {
 /// Checks the object `node` against the message `message`, and makes it JSON.
 /// Whatever does not fit is left out of the JSON and told.
 pub(crate) fn object(node: &Node, message: &'static str, misfits: &mut Vec<Misfit>) -> Json {
-    Check { misfits }.message(node, message, &Path::default())
+    let check = &mut Check { misfits };
+    match types::message(message) {
+        Some(message) => check.message(node, message, &Path::default()),
+        None => free(node),
+    }
 }
 
 struct Check<'a> {
@@ -30,12 +34,9 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn message(&mut self, node: &Node, message: &'static str, path: &Path) -> Json {
+    fn message(&mut self, node: &Node, message: &'static Message, path: &Path) -> Json {
         let Value::Map(entries) = &node.value else {
             return self.misfit(node, path, "an object");
-        };
-        let Some(fields) = schema::fields(message) else {
-            return free(node);
         };
         let is_root = path.as_str().is_empty();
         let mut object = Map::new();
@@ -46,14 +47,14 @@ impl Check<'_> {
                     entry.key.clone(),
                     self.value(&entry.value, &Type::String, &path),
                 );
-            } else if let Some(field) = fields.iter().find(|field| field.name == entry.key) {
+            } else if let Some(field) = message.field(&entry.key) {
                 // Null is the same as absent, as in Go.
                 if !entry.value.is_null() {
-                    let value = self.value(&entry.value, &field.kind, &path);
+                    let value = self.value(&entry.value, &field.ty, &path);
                     object.insert(entry.key.clone(), value);
                 }
             } else {
-                self.unknown(entry, path, fields);
+                self.unknown(entry, path, message);
             }
         }
         Json::Object(object)
@@ -61,7 +62,10 @@ impl Check<'_> {
 
     fn value(&mut self, node: &Node, kind: &Type, path: &Path) -> Json {
         match (kind, &node.value) {
-            (Type::Message(message), _) => self.message(node, message, path),
+            (Type::Message(_), _) => match kind.message() {
+                Some(message) => self.message(node, message, path),
+                None => free(node),
+            },
             (Type::List(item), Value::List(items)) => {
                 let item_of = |(index, node): (usize, &Node)| {
                     let path = path.index(index);
@@ -113,13 +117,15 @@ impl Check<'_> {
                 self.misfit_with(node, path, "an integer", hint)
             }
             (Type::Int32 | Type::Int64, _) => self.misfit(node, path, "an integer"),
-            (Type::Time, Value::String(text)) => {
+            (Type::Time | Type::MicroTime, Value::String(text)) => {
                 if text.parse::<jiff::Timestamp>().is_err() {
                     return self.misfit(node, path, "a time such as \"2026-11-21T00:20:00Z\"");
                 }
                 Json::from(text.as_str())
             }
-            (Type::Time, _) => self.misfit(node, path, "a time such as \"2026-11-21T00:20:00Z\""),
+            (Type::Time | Type::MicroTime, _) => {
+                self.misfit(node, path, "a time such as \"2026-11-21T00:20:00Z\"")
+            }
             (Type::Quantity, _) => self.quantity(node, path),
             (Type::IntOrString, Value::String(text)) => Json::from(text.as_str()),
             (Type::IntOrString, Value::Int(value)) => match i32::try_from(*value) {
@@ -127,7 +133,7 @@ impl Check<'_> {
                 Err(_) => self.misfit(node, path, "an integer of 32 bits or a string"),
             },
             (Type::IntOrString, _) => self.misfit(node, path, "an integer or a string"),
-            (Type::Free, _) => free(node),
+            (Type::FieldsV1, _) => free(node),
         }
     }
 
@@ -173,8 +179,8 @@ impl Check<'_> {
         Json::Null
     }
 
-    fn unknown(&mut self, entry: &Entry, path: Path, fields: &[Field]) {
-        let names = fields.iter().map(|field| field.name);
+    fn unknown(&mut self, entry: &Entry, path: Path, message: &'static Message) {
+        let names = message.json_fields().map(|field| field.name);
         let hint = did_you_mean(&entry.key, names).map(|name| format!("did you mean `{name}`?"));
         let message = "unknown field".to_owned();
         self.misfits.push(Misfit {
@@ -194,7 +200,9 @@ fn zero(kind: &Type) -> Json {
         Type::Int32 | Type::Int64 | Type::IntOrString => Json::from(0),
         Type::Bool => Json::Bool(false),
         Type::Quantity => Json::from("0"),
-        Type::String | Type::Bytes | Type::Time | Type::Free => Json::from(""),
+        Type::String | Type::Bytes | Type::Time | Type::MicroTime | Type::FieldsV1 => {
+            Json::from("")
+        }
     }
 }
 

@@ -16,7 +16,6 @@ pub struct Message {
     pub name: &'static str,
     /// Its fields, in the table's order; inlined messages are one field here.
     pub fields: Vec<Field>,
-    by_name: HashMap<&'static str, (usize, Option<usize>)>,
 }
 
 /// A field of a message.
@@ -148,14 +147,8 @@ impl Message {
 
     /// The field with that JSON name, also one of an inlined message.
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<&'static Field> {
-        let this = message(self.name)?;
-        let (outer, inner) = *this.by_name.get(name)?;
-        let outer = &this.fields[outer];
-        match inner {
-            None => Some(outer),
-            Some(inner) => Some(&outer.ty.message()?.fields[inner]),
-        }
+    pub fn field(&'static self, name: &str) -> Option<&'static Field> {
+        self.json_fields().find(|field| field.name == name)
     }
 
     /// All fields as JSON has them: those of inlined messages stand in their place.
@@ -186,32 +179,11 @@ fn read(table: &'static str) -> Types {
             messages.push(Message {
                 name: row[0],
                 fields: Vec::new(),
-                by_name: HashMap::new(),
             });
         }
         if let Some(last) = messages.last_mut() {
             last.fields.push(field(row, &by_name));
         }
-    }
-    let mut names: Vec<HashMap<&'static str, (usize, Option<usize>)>> = Vec::new();
-    for message in &messages {
-        let mut fields = HashMap::new();
-        for (outer, field) in message.fields.iter().enumerate() {
-            match (&field.ty, field.name) {
-                (Type::Message(index), "") => {
-                    for (inner, field) in messages[*index].fields.iter().enumerate() {
-                        fields.insert(field.name, (outer, Some(inner)));
-                    }
-                }
-                (_, name) => {
-                    fields.insert(name, (outer, None));
-                }
-            }
-        }
-        names.push(fields);
-    }
-    for (message, names) in messages.iter_mut().zip(names) {
-        message.by_name = names;
     }
     Types { messages, by_name }
 }
@@ -269,15 +241,8 @@ fn type_of(text: &'static str, within: &str, by_name: &HashMap<&'static str, usi
         "ExtraValue" => Type::List(Box::new(Type::String)),
         name => {
             let package = within.rsplit_once('.').map_or("", |(package, _)| package);
-            let local = by_name.iter().find(|(known, _)| {
-                known
-                    .strip_prefix(package)
-                    .and_then(|rest| rest.strip_prefix('.'))
-                    == Some(name)
-            });
-            let index = local
-                .map(|(_, index)| *index)
-                .or_else(|| by_name.get(name).copied());
+            let local = by_name.get(&*format!("{package}.{name}"));
+            let index = local.or_else(|| by_name.get(name)).copied();
             // The tests read the whole table: every name in it is known.
             index.map_or(Type::String, Type::Message)
         }

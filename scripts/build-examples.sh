@@ -51,7 +51,9 @@ endless           rust
 hungry            rust
 busybox           rust
 c-hello           c
-component         component'
+component         component
+net               component
+redis-backup      component'
 
 wanted() { # kind -> the names of that kind that are to be built
     awk -v kind="$1" -v only="$only" '$2 == kind && (only == "" || $1 == only) { print $1 }' <<<"$guests"

@@ -17,6 +17,7 @@ pub mod field;
 mod index_set;
 mod job;
 pub mod manifest;
+pub mod network;
 mod pod;
 mod qos;
 mod quantity;

@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::SubscriberBuilder;
 use tracing_subscriber::fmt::format::{self as log_format, DefaultFields};
 use wasmjob::Alias;
+use wasmjob::api::network::Destination;
 use wasmjob::api::schedule::Zone;
 
 pub(crate) use self::client::{
@@ -133,6 +134,10 @@ pub(crate) struct HostArgs {
     /// Let pods have hostPath volumes below DIR; repeatable. By default they may have none.
     #[arg(long = "allow-host-path", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) host_paths: Vec<PathBuf>,
+    /// Let pods connect to DESTINATION whose annotation wasmjob.dev/allow-net asks for it:
+    /// tcp:HOST:PORT or udp:HOST:PORT; repeatable. By default they reach nothing.
+    #[arg(long = "allow-net", value_name = "DESTINATION")]
+    pub(crate) allow_net: Vec<Destination>,
     /// Memory of a container that sets no limit, e.g. 64Mi [default: 256Mi, at most
     /// half of --memory].
     #[arg(long, value_name = "QUANTITY", value_parser = bytes)]

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use wasmjob::Alias;
+use wasmjob::api::network::Destination;
 use wasmjob::api::schedule::Zone;
 
 use crate::args::{self, Listen, LogFormat};
@@ -23,6 +24,9 @@ pub(crate) struct Config {
     /// Directories below which pods may have hostPath volumes; relative to the file.
     #[serde(default)]
     pub(crate) allow_host_path: Vec<PathBuf>,
+    /// As `--allow-net`.
+    #[serde(default, deserialize_with = "destinations")]
+    pub(crate) allow_net: Vec<Destination>,
     /// As `--memory`.
     #[serde(default, deserialize_with = "quantity")]
     pub(crate) memory: Option<u64>,
@@ -88,6 +92,12 @@ fn as_flag<'de, D: Deserializer<'de>, T>(
 
 fn quantity<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     as_flag(from, args::bytes)
+}
+
+fn destinations<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Destination>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let read = texts.iter().map(|text| text.parse());
+    read.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Listen>, D::Error> {

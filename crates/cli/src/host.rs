@@ -32,6 +32,9 @@ pub(crate) fn builder(
             .allow_host_path(dir)
             .with_context(|| format!("--allow-host-path {}", dir.display()))?;
     }
+    for destination in config.allow_net.iter().chain(&args.allow_net) {
+        builder = builder.allow_net(destination.clone());
+    }
     let cache = args
         .cache_dir
         .clone()

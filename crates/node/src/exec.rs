@@ -129,6 +129,7 @@ impl Node {
             input: exec.input,
             beside: Some(container.handle.clone()),
             output: exec.output,
+            network: run.prepared.network.clone().unwrap_or_default(),
             extension: None,
         };
         self.next_token += 1;

@@ -22,6 +22,7 @@ mod exec;
 mod expand;
 mod life;
 mod logs;
+mod network;
 mod node;
 mod pod;
 mod probe;
@@ -39,6 +40,7 @@ pub use exec::{Exec, ExecError, ExecHandle};
 pub use logs::{
     FindPod, LogBuffer, LogChunk, LogDir, LogFeed, LogLimits, LogRead, Logs, lost_notice,
 };
+pub use network::NetworkPolicy;
 pub use node::{Node, NodeConfig, NodeError, NodeParts, Update, Urgency};
 pub use resources::Resources;
 pub use usage::{ContainerUsage, NodeUsage, PodUsage};

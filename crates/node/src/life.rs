@@ -107,8 +107,10 @@ impl Node {
             }
             status.restarts
         };
-        let mounts = match mounts(run, slot) {
-            Ok(mounts) => mounts,
+        let network = run.prepared.network.clone();
+        let given = network.and_then(|network| Ok((mounts(run, slot)?, network)));
+        let (mounts, network) = match given {
+            Ok(given) => given,
             Err(text) => {
                 let usage = wasmjob_sandbox::Usage::default();
                 let outcome = Outcome {
@@ -144,6 +146,7 @@ impl Node {
             output,
             input: None,
             beside: None,
+            network,
             extension: None,
         };
         let (hears, has_startup) = (image.module.hears_signals(), spec.probes.startup.is_some());
@@ -453,6 +456,7 @@ impl Node {
             output: Arc::clone(&output) as _,
             input: None,
             beside: None,
+            network: run.prepared.network.clone().unwrap_or_default(),
             extension: None,
         };
         let slots = image.module.slots();

@@ -13,6 +13,7 @@ use wasmjob_sandbox::{Engine, Exits, Outcome};
 
 use crate::admission::{Admission, Turn};
 use crate::logs::LogWriter;
+use crate::network::NetworkPolicy;
 use crate::pod::{Ending, PodRun, Slot, Stage};
 use crate::probe::{ProbeKind, ProbeOutput};
 use crate::template::{Prepared, TemplateImages};
@@ -38,6 +39,8 @@ pub struct NodeConfig {
     pub scratch: PathBuf,
     /// What of the host pods may see.
     pub host_paths: HostPathPolicy,
+    /// What of the network pods may reach.
+    pub network: NetworkPolicy,
     /// How much of the logs is kept.
     pub logs: LogLimits,
     /// Where the logs are kept; if nowhere, in memory.
@@ -343,7 +346,7 @@ impl Node {
         let key = template_key(template);
         let memory = self.config.default_memory_bytes;
         let entry = self.templates.entry(key).or_insert_with(|| TemplateEntry {
-            prepared: Arc::new(Prepared::new(template, memory)),
+            prepared: Arc::new(Prepared::new(template, memory, &self.config.network)),
             images: None,
             waiting: Vec::new(),
             users: 0,

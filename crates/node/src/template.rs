@@ -6,7 +6,9 @@ use std::time::Duration;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, Probe, VolumeMount};
 use wasmjob_api::{Pod, PodTemplate};
 use wasmjob_image::{Image, ImageError};
+use wasmjob_sandbox::Network;
 
+use crate::NetworkPolicy;
 use crate::downward::Downward;
 use crate::expand::expand;
 use crate::resources::{FUEL, Resources, limit};
@@ -30,6 +32,8 @@ pub(crate) struct Prepared {
     /// The sum of the containers' limits on scratch, if each has one.
     pub(crate) scratch_bytes_max: Option<u64>,
     pub(crate) has_volumes: bool,
+    /// What it may reach, or why it may not run.
+    pub(crate) network: Result<Option<Arc<Network>>, String>,
 }
 
 /// A container of a template, read.
@@ -100,7 +104,11 @@ impl ProbeSpec {
 }
 
 impl Prepared {
-    pub(crate) fn new(template: &Arc<PodTemplate>, default_memory_bytes: u64) -> Self {
+    pub(crate) fn new(
+        template: &Arc<PodTemplate>,
+        default_memory_bytes: u64,
+        network: &NetworkPolicy,
+    ) -> Self {
         let spec = &template.spec;
         let policy =
             RestartPolicy::parse(spec.restart_policy.as_deref()).unwrap_or(RestartPolicy::Always);
@@ -121,6 +129,7 @@ impl Prepared {
             grace: spec.termination_grace_period_seconds.map_or(GRACE, seconds),
             scratch_bytes_max: scratch
                 .map(|all| all.iter().fold(0, |sum: u64, n| sum.saturating_add(*n))),
+            network: network.of(template),
             has_volumes: spec.volumes.as_ref().is_some_and(|v| !v.is_empty()),
         }
     }

@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use crate::executor::Cell;
 use crate::limiter::Limiter;
+use crate::network::Reach;
 
 /// The host's side of one running guest. Host functions of an embedder get it
 /// through `Caller::data` and ask it who calls.
@@ -15,6 +16,8 @@ pub struct Guest {
     pub(crate) wasi: WasiP1Ctx,
     pub(crate) limiter: Limiter,
     pub(crate) cell: Arc<Cell>,
+    /// Its network, if it has one.
+    pub(crate) reach: Option<Reach>,
     pub(crate) extension: Option<Arc<dyn Any + Send + Sync>>,
 }
 

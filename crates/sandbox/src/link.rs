@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::{Caller, StoreContextMut};
 
 use crate::trap::ExitCode;
-use crate::{Guest, files};
+use crate::{Guest, files, network};
 
 /// Defines functions for core modules. An embedder's functions go here.
 pub type CoreLinker = wasmtime::Linker<Guest>;
@@ -51,6 +51,7 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     files::component(linker)?;
+    network::component(linker)?;
     linker.allow_shadowing(false);
     let mut signals = linker.instance(SIGNALS)?;
     signals.func_wrap(

@@ -11,6 +11,7 @@ use crate::files::descriptors_left;
 use crate::guest::Guest;
 use crate::limiter::Limiter;
 use crate::module::{Entry, START};
+use crate::network::Reach;
 use crate::output::{Pipe, Stream};
 use crate::trap::{Killed, exit_of, printable};
 use crate::{Exit, Limits, Module, Mount, Task, Usage};
@@ -92,6 +93,7 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
             open(&mut wasi, mount, rest, ".")?;
         }
     }
+    let reach = task.network.map(|network| Reach::open(network, &mut wasi));
     let mut wasi = wasi.build_p1();
     wasmtime_wasi::WasiView::ctx(&mut wasi)
         .table
@@ -107,6 +109,7 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
         wasi,
         limiter: Limiter::new(Arc::clone(cell), main, memory_bytes_max, limits),
         cell: Arc::clone(cell),
+        reach,
         extension: task.extension,
     };
     let engine = match &linked.entry {

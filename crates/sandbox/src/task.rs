@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::executor::Cell;
-use crate::{Input, Module, Output, Signal};
+use crate::{Input, Module, Network, Output, Signal};
 
 /// One run of one container.
 pub struct Task {
@@ -33,6 +33,8 @@ pub struct Task {
     /// A guest whose memory it shares: it may take what that one leaves of
     /// `memory_bytes_max`, and is killed ([`KillReason::Memory`]) if that one needs it.
     pub beside: Option<RunHandle>,
+    /// Where it may connect to; nowhere by default.
+    pub network: Option<Arc<Network>>,
     /// Where its output goes.
     pub output: Arc<dyn Output>,
     /// What the embedder's host functions may want to know; see [`crate::Guest::extension`].

@@ -113,6 +113,7 @@ impl Server {
         })?;
         let kubeconfig = config.data_dir.join("kubeconfig");
         if let Some(address) = address {
+            host.listens_at(address.port());
             write_kubeconfig(&pki, address, &kubeconfig)?;
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
+use wasmjob_api::network::Destination;
 use wasmjob_api::schedule::Zone;
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
 use wasmjob_node::{
-    Clock, HostPathPolicy, LogDir, LogLimits, Node, NodeConfig, NodeParts, Resources, SystemClock,
-    Urgency,
+    Clock, HostPathPolicy, LogDir, LogLimits, NetworkPolicy, Node, NodeConfig, NodeParts,
+    Resources, SystemClock, Urgency,
 };
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
 #[cfg(feature = "durable")]
@@ -42,6 +43,7 @@ pub struct HostBuilder {
     memory_bytes: Option<u64>,
     scratch: Option<PathBuf>,
     host_paths: HostPathPolicy,
+    network: NetworkPolicy,
     logs: LogLimits,
     seed: Option<u64>,
     node_name: String,
@@ -63,6 +65,7 @@ impl Default for HostBuilder {
             memory_bytes: None,
             scratch: None,
             host_paths: HostPathPolicy::default(),
+            network: NetworkPolicy::default(),
             logs: LogLimits::default(),
             seed: None,
             node_name: "wasmjob".to_owned(),
@@ -175,6 +178,14 @@ impl HostBuilder {
         Ok(self)
     }
 
+    /// Lets pods connect to `destination` whose template's annotation
+    /// `wasmjob.dev/allow-net` asks for it. By default none may connect to anything.
+    #[must_use]
+    pub fn allow_net(mut self, destination: Destination) -> Self {
+        self.network.allowed.push(destination);
+        self
+    }
+
     /// Sets how much of the logs is kept.
     #[must_use]
     pub fn logs(mut self, logs: LogLimits) -> Self {
@@ -278,6 +289,7 @@ impl HostBuilder {
         let ticked = Arc::clone(&mailbox);
         engine.on_tick(move || ticked.tick());
         let node_name: Arc<str> = Arc::from(self.node_name);
+        let own_port = Arc::clone(&self.network.own_port);
         let config = NodeConfig {
             name: Arc::clone(&node_name),
             capacity,
@@ -285,6 +297,7 @@ impl HostBuilder {
             default_memory_bytes: self.limits.memory_bytes.min(capacity.memory_bytes / 2),
             scratch: scratch.dir.clone(),
             host_paths: self.host_paths,
+            network: self.network,
             logs: self.logs,
             log_dir: self.data_dir.as_deref().map(|dir| log_dir(dir, &store)),
         };
@@ -331,6 +344,7 @@ impl HostBuilder {
                 capacity,
                 clock,
                 zone,
+                own_port,
             },
         ))
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -37,6 +38,7 @@ pub(crate) struct HostNode {
     pub(crate) capacity: Resources,
     pub(crate) clock: Arc<SteadyClock>,
     pub(crate) zone: Zone,
+    pub(crate) own_port: Arc<AtomicU16>,
 }
 
 /// The host's thread and what must outlive it.
@@ -360,6 +362,12 @@ impl Host {
     #[must_use]
     pub fn node_name(&self) -> &Arc<str> {
         &self.node.name
+    }
+
+    /// Says at which port this host's own API listens: pods may connect to it only
+    /// where they name it, and may, by address and port.
+    pub fn listens_at(&self, port: u16) {
+        self.node.own_port.store(port, Ordering::Relaxed);
     }
 
     /// The time zone of CronJobs that name none.

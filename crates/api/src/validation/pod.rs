@@ -3,18 +3,21 @@
 //! The rules of fields that have no effect here (affinity, tolerations, DNS) are
 //! left out; such a field is told by [`crate::support`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
 
 use super::{Errors, container, meta, names, text, volume};
 use crate::field::{Error, ErrorList, Path};
+use crate::network::{ALLOW_NET, Destination};
 
 /// Checks a defaulted bare Pod that is to be created.
 #[must_use]
 pub fn validate_pod(pod: &Pod) -> ErrorList {
     let mut errors = Errors::new();
     meta::object_meta(&mut errors, &pod.metadata, &Path::new("metadata"));
+    let annotations = pod.metadata.annotations.as_ref();
+    network(&mut errors, annotations, &Path::new("metadata.annotations"));
     let path = Path::new("spec");
     match &pod.spec {
         Some(spec) => {
@@ -35,6 +38,17 @@ pub fn validate_pod(pod: &Pod) -> ErrorList {
         None => pod_spec(&mut errors, &PodSpec::default(), &path),
     }
     errors.into_list()
+}
+
+/// Where pods may connect to must be understood before one runs.
+fn network(errors: &mut Errors, annotations: Option<&BTreeMap<String, String>>, path: &Path) {
+    let Some(text) = annotations.and_then(|annotations| annotations.get(ALLOW_NET)) else {
+        return;
+    };
+    if let Err(error) = Destination::list(text) {
+        let path = path.key(ALLOW_NET);
+        errors.push(Error::invalid(&path, text, error.to_string()));
+    }
 }
 
 /// A pod may not have what a template may.
@@ -61,6 +75,7 @@ pub(super) fn template(errors: &mut Errors, template: &PodTemplateSpec, path: &P
     );
     let annotations = metadata.and_then(|m| m.annotations.as_ref());
     meta::annotations(errors, annotations, &path.child("annotations"));
+    network(errors, annotations, &path.child("annotations"));
     let empty = PodSpec::default();
     let spec = template.spec.as_ref().unwrap_or(&empty);
     let path = path.child("spec");

@@ -34,6 +34,7 @@ fn task(module: &Module) -> Task {
         output: Arc::new(Nowhere),
         input: None,
         beside: None,
+        network: None,
         extension: None,
     }
 }

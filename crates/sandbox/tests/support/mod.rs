@@ -141,6 +141,7 @@ impl Sandbox {
             output: Arc::clone(&output) as Arc<dyn Output>,
             input: None,
             beside: None,
+            network: None,
             extension: None,
         };
         change(&mut task);

@@ -1,0 +1,87 @@
+//! What the pods of a template may reach.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+
+use wasmjob_api::PodTemplate;
+use wasmjob_api::network::{self, ALLOW_NET, HostPattern};
+use wasmjob_sandbox::{Destination, Network, Place, Protocol};
+
+/// What the operator allows.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkPolicy {
+    /// Destinations that pods may ask for; none by default.
+    pub allowed: Vec<network::Destination>,
+    /// The port at which this host's own API listens; 0 if at none. At addresses of
+    /// this machine a pod must name it, and be allowed to, by address and port.
+    pub own_port: Arc<AtomicU16>,
+}
+
+impl NetworkPolicy {
+    /// What pods of `template` may reach: nothing, unless its annotation asks for it.
+    ///
+    /// # Errors
+    ///
+    /// When it asks for what is never allowed: a guest that finds out by a refused
+    /// connection would tell nobody why.
+    pub(crate) fn of(&self, template: &PodTemplate) -> Result<Option<Arc<Network>>, String> {
+        let annotations = template.metadata.annotations.as_ref();
+        let Some(text) = annotations.and_then(|annotations| annotations.get(ALLOW_NET)) else {
+            return Ok(None);
+        };
+        let wanted = network::Destination::list(text)
+            .map_err(|error| format!("annotation {ALLOW_NET}: {error}"))?;
+        for destination in &wanted {
+            if !self
+                .allowed
+                .iter()
+                .any(|allowed| allowed.meets(destination))
+            {
+                return Err(self.refusal(destination));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let aliases = template.spec.host_aliases.iter().flatten();
+        let aliases = aliases.filter_map(|alias| Some((alias.ip.parse::<IpAddr>().ok()?, alias)));
+        let aliases = aliases.flat_map(|(address, alias)| {
+            let names = alias.hostnames.iter().flatten();
+            names.map(move |name| (name.to_ascii_lowercase(), address))
+        });
+        Ok(Some(Arc::new(Network {
+            wanted: wanted.into_iter().map(destination).collect(),
+            bounds: self.allowed.iter().cloned().map(destination).collect(),
+            aliases: aliases.collect(),
+            own_port: Arc::clone(&self.own_port),
+        })))
+    }
+
+    fn refusal(&self, wanted: &network::Destination) -> String {
+        let allowed: Vec<String> = self.allowed.iter().map(ToString::to_string).collect();
+        let allowed = match allowed.as_slice() {
+            [] => "nothing".to_owned(),
+            some => some.join(", "),
+        };
+        format!(
+            "annotation {ALLOW_NET}: {wanted} is not allowed by this host, which allows {allowed}; its operator can allow it with --allow-net"
+        )
+    }
+}
+
+fn destination(of: network::Destination) -> Destination {
+    Destination {
+        protocol: match of.protocol {
+            network::Protocol::Tcp => Protocol::Tcp,
+            network::Protocol::Udp => Protocol::Udp,
+        },
+        place: match of.host {
+            HostPattern::Any => Place::Any,
+            HostPattern::Name(name) => Place::Name(name),
+            HostPattern::Below(domain) => Place::Below(domain),
+            HostPattern::Network(address, bits) => Place::Network(address, bits),
+        },
+        port: of.port,
+    }
+}

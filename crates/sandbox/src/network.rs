@@ -1,0 +1,516 @@
+//! Where a guest may connect to.
+//!
+//! A guest reaches nothing unless its task names destinations. Each connection is
+//! checked by the address that it goes to, whatever the guest calls it: a name
+//! opens those addresses that the host's own lookup of that very name gave this
+//! guest, so a name that resolves to something else afterwards opens nothing.
+//! Addresses of this machine and of its link count only where they are named as
+//! such (`127.0.0.1`, `localhost`), not where a name or a wide network happens to
+//! lead there: what listens there believes whoever can connect.
+//!
+//! No guest listens. Only components (`wasi:sockets`) have a network; WASI 0.1 has
+//! no way to connect.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p2::SocketResult;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
+    Host as _, HostResolveAddressStream, ResolveAddressStream,
+};
+use wasmtime_wasi::p2::bindings::sockets::network::{
+    ErrorCode, Host as _, IpAddress, IpAddressFamily, Network as Capability,
+};
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
+use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
+
+use crate::files::descriptors_left;
+use crate::{ComponentLinker, Guest};
+
+const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+const TCP: &str = "wasi:sockets/tcp-create-socket@0.2.12";
+const UDP: &str = "wasi:sockets/udp-create-socket@0.2.12";
+
+/// Lookups that a guest may have open. Each may hold a thread of the host until the
+/// resolver gives up.
+const LOOKUPS_MAX: usize = 4;
+
+/// Addresses that are remembered for one guest: those of the lookups before are
+/// forgotten when there are more.
+const KNOWN_MAX: usize = 1_024;
+
+/// What a guest may reach.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// What was asked for.
+    pub wanted: Vec<Destination>,
+    /// What the host allows at most. A connection must be in both.
+    pub bounds: Vec<Destination>,
+    /// Names that the host's resolver is not asked for, lower-case, with their addresses.
+    pub aliases: Vec<(String, IpAddr)>,
+    /// The port at which the host itself listens, 0 if at none: at addresses of this
+    /// machine it must be named by address and port.
+    pub own_port: Arc<AtomicU16>,
+}
+
+/// One destination, or several.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Destination {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The machines.
+    pub place: Place,
+    /// The port; any if there is none.
+    pub port: Option<u16>,
+}
+
+/// How a destination is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// TCP connections.
+    Tcp,
+    /// UDP datagrams.
+    Udp,
+}
+
+/// Some machines.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// All.
+    Any,
+    /// What a name resolves to; lower-case.
+    Name(String),
+    /// What names below a domain resolve to; lower-case, with the dot before it.
+    Below(String),
+    /// The addresses that begin with so many bits of this one.
+    Network(IpAddr, u8),
+}
+
+impl Place {
+    /// Whether it is that name, or could be where the name leads.
+    fn takes_name(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Name(wanted) => wanted == name,
+            Self::Below(domain) => name.ends_with(domain.as_str()),
+            Self::Network(..) => false,
+        }
+    }
+
+    /// Whether an address is in it, which the guest learnt as `names`.
+    fn takes(&self, address: IpAddr, names: &[Arc<str>]) -> bool {
+        let listed = match self {
+            Self::Network(network, bits) => is_within(address, *network, *bits),
+            Self::Any => true,
+            named => names.iter().any(|name| named.takes_name(name)),
+        };
+        listed && (!is_here(address) || self.means_here())
+    }
+
+    /// Whether it names this machine or its link as such.
+    fn means_here(&self) -> bool {
+        match self {
+            Self::Name(name) => name == "localhost",
+            Self::Network(network, bits) => {
+                let least = match network {
+                    IpAddr::V4(v4) if v4.is_loopback() => 8,
+                    IpAddr::V4(_) => 16,
+                    IpAddr::V6(v6) if v6.is_loopback() => 128,
+                    IpAddr::V6(_) => 10,
+                };
+                is_here(*network) && *bits >= least
+            }
+            Self::Any | Self::Below(_) => false,
+        }
+    }
+
+    /// Whether it is one address.
+    fn is_one(&self) -> bool {
+        let all = |network: &IpAddr| if network.is_ipv4() { 32 } else { 128 };
+        matches!(self, Self::Network(network, bits) if *bits == all(network))
+    }
+}
+
+impl Network {
+    /// Whether a guest that learnt `address` as `names` may speak to it.
+    #[must_use]
+    pub fn allows(&self, protocol: Protocol, address: SocketAddr, names: &[Arc<str>]) -> bool {
+        let ip = address.ip().to_canonical();
+        if ip.is_unspecified() || ip.is_multicast() {
+            return false;
+        }
+        let own_port = self.own_port.load(Ordering::Relaxed);
+        let is_own = own_port != 0 && own_port == address.port() && is_local(ip);
+        let takes = |destination: &Destination| {
+            destination.protocol == protocol
+                && destination.port.is_none_or(|port| port == address.port())
+                && destination.place.takes(ip, names)
+                && (!is_own || destination.port.is_some() && destination.place.is_one())
+        };
+        // Of what is the host's own, the one who asks must name it, and be allowed to.
+        self.wanted.iter().any(takes) && self.bounds.iter().any(takes)
+    }
+
+    /// Whether a guest may look a name up.
+    fn may_look_up(&self, name: &str) -> bool {
+        let named = |destination: &Destination| destination.place.takes_name(name);
+        // Bounds may be networks: where the name leads is checked when it connects.
+        self.wanted.iter().any(named)
+    }
+}
+
+/// What one guest has learnt.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The names by which it knows an address.
+    names: HashMap<IpAddr, Vec<Arc<str>>>,
+    /// Its open lookups, by their handles.
+    lookups: HashMap<u32, Arc<str>>,
+}
+
+/// A guest's network, shared by its store and the check of its sockets.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    network: Arc<Network>,
+    known: Arc<Mutex<Known>>,
+}
+
+impl Reach {
+    /// Opens what `network` names to the guest that `wasi` is made for.
+    pub(crate) fn open(network: Arc<Network>, wasi: &mut WasiCtxBuilder) -> Self {
+        let reach = Self {
+            network,
+            known: Arc::default(),
+        };
+        let check = reach.clone();
+        wasi.allow_tcp(true)
+            .allow_udp(true)
+            .allow_ip_name_lookup(true)
+            .socket_addr_check(move |address, purpose| {
+                let may = check.may(address, purpose);
+                Box::pin(std::future::ready(may))
+            });
+        reach
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        // Nothing that can panic runs between two changes.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
+        let protocol = match purpose {
+            SocketAddrUse::TcpConnect => Protocol::Tcp,
+            SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => Protocol::Udp,
+            // Where it speaks from, the system chooses.
+            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+                return address.ip().is_unspecified() && address.port() == 0;
+            }
+            SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => return false,
+        };
+        let known = self.lock();
+        let ip = address.ip().to_canonical();
+        let names = known.names.get(&ip).map_or(&[][..], Vec::as_slice);
+        self.network.allows(protocol, address, names)
+    }
+}
+
+/// Redefines what differs for components; shadowing must be allowed.
+pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
+    let mut tcp = linker.instance(TCP)?;
+    tcp.func_wrap(
+        "create-tcp-socket",
+        |mut store: StoreContextMut<'_, Guest>, (family,): (IpAddressFamily,)| {
+            if !descriptors_left() {
+                return Ok((Err(ErrorCode::NewSocketLimit),));
+            }
+            let guest = store.data_mut();
+            let made = guest.sockets().create_tcp_socket(family);
+            Ok((told(guest, made)?,))
+        },
+    )?;
+    let mut udp = linker.instance(UDP)?;
+    udp.func_wrap_async(
+        "create-udp-socket",
+        |mut store: StoreContextMut<'_, Guest>, (family,): (IpAddressFamily,)| {
+            Box::new(async move {
+                if !descriptors_left() {
+                    return Ok((Err(ErrorCode::NewSocketLimit),));
+                }
+                let guest = store.data_mut();
+                let made = guest.sockets().create_udp_socket(family).await;
+                Ok((told(guest, made)?,))
+            })
+        },
+    )?;
+    let mut lookup = linker.instance(LOOKUP)?;
+    lookup.func_wrap(
+        "resolve-addresses",
+        |mut store: StoreContextMut<'_, Guest>,
+         (capability, name): (Resource<Capability>, String)| {
+            let guest = store.data_mut();
+            let begun = resolve(guest, capability, name);
+            Ok((told(guest, begun)?,))
+        },
+    )?;
+    lookup.func_wrap(
+        "[method]resolve-address-stream.resolve-next-address",
+        |mut store: StoreContextMut<'_, Guest>, (stream,): (Resource<ResolveAddressStream>,)| {
+            let guest = store.data_mut();
+            let rep = stream.rep();
+            let next = guest.sockets().resolve_next_address(stream);
+            if let (Ok(Some(address)), Some(reach)) = (&next, &guest.reach) {
+                reach.lock().learn(rep, *address);
+            }
+            Ok((told(guest, next)?,))
+        },
+    )?;
+    lookup.resource_async(
+        "resolve-address-stream",
+        wasmtime::component::ResourceType::host::<ResolveAddressStream>(),
+        |mut store, rep| {
+            Box::new(async move {
+                let guest: &mut Guest = store.data_mut();
+                if let Some(reach) = &guest.reach {
+                    reach.lock().lookups.remove(&rep);
+                }
+                HostResolveAddressStream::drop(&mut guest.sockets(), Resource::new_own(rep))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// An error that is the guest's, or one that ends it.
+fn told<T>(guest: &mut Guest, result: SocketResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
+    Ok(match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(guest.sockets().convert_error_code(error)?),
+    })
+}
+
+/// Begins to look a name up, if the guest may.
+fn resolve(
+    guest: &mut Guest,
+    capability: Resource<Capability>,
+    name: String,
+) -> SocketResult<Resource<ResolveAddressStream>> {
+    let Some(reach) = guest.reach.clone() else {
+        return Err(ErrorCode::AccessDenied.into());
+    };
+    // A name that ends in a dot is the same one, said in full.
+    let plain = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
+    // An address is no secret, and connecting to it is checked.
+    let is_address = plain.parse::<IpAddr>().is_ok();
+    if !is_address && !reach.network.may_look_up(&plain) {
+        return Err(ErrorCode::AccessDenied.into());
+    }
+    if reach.lock().lookups.len() >= LOOKUPS_MAX {
+        return Err(ErrorCode::TemporaryResolverFailure.into());
+    }
+    let alias = reach
+        .network
+        .aliases
+        .iter()
+        .find(|(alias, _)| *alias == plain);
+    let asked = alias.map_or(name, |(_, address)| address.to_string());
+    let stream = guest.sockets().resolve_addresses(capability, asked)?;
+    if !is_address {
+        reach.lock().lookups.insert(stream.rep(), plain.into());
+    }
+    Ok(stream)
+}
+
+impl Known {
+    /// A lookup has given an address.
+    fn learn(&mut self, lookup: u32, address: IpAddress) {
+        let Some(name) = self.lookups.get(&lookup) else {
+            return;
+        };
+        let address: IpAddr = match address {
+            IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
+            IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
+        };
+        if self.names.len() >= KNOWN_MAX {
+            self.names.clear();
+        }
+        let names = self.names.entry(address.to_canonical()).or_default();
+        if !names.contains(name) && names.len() < KNOWN_MAX {
+            names.push(Arc::clone(name));
+        }
+    }
+}
+
+/// An address of this machine by its kind, or of its link.
+fn is_here(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
+    }
+}
+
+/// Whether one of this machine's interfaces has the address: only then it can be spoken from.
+fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+    let same = |a: &[u8], b: &[u8]| {
+        let (bytes, rest) = (usize::from(bits / 8), bits % 8);
+        let begins = bytes <= a.len() && a.get(..bytes) == b.get(..bytes);
+        let mask = !(0xff_u8.checked_shr(u32::from(rest)).unwrap_or(0));
+        let tail = rest == 0
+            || matches!((a.get(bytes), b.get(bytes)), (Some(a), Some(b)) if a & mask == b & mask);
+        begins && tail
+    };
+    match (address, network) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => same(&a.octets(), &b.octets()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => same(&a.octets(), &b.octets()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(place: Place, port: Option<u16>) -> Destination {
+        Destination {
+            protocol: Protocol::Tcp,
+            place,
+            port,
+        }
+    }
+
+    fn net(text: &str) -> Place {
+        let (address, bits) = text.split_once('/').unwrap();
+        Place::Network(address.parse().unwrap(), bits.parse().unwrap())
+    }
+
+    fn allows(wanted: Place, address: &str, names: &[&str]) -> bool {
+        let network = Network {
+            wanted: vec![to(wanted, Some(5432))],
+            bounds: vec![
+                to(Place::Any, None),
+                to(net("127.0.0.0/8"), None),
+                to(net("::1/128"), None),
+                to(net("169.254.0.0/16"), None),
+                to(Place::Name("localhost".into()), None),
+            ],
+            ..Network::default()
+        };
+        let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+        network.allows(Protocol::Tcp, address.parse().unwrap(), &names)
+    }
+
+    #[test]
+    fn a_name_opens_what_it_was_looked_up_as() {
+        let db = || Place::Name("db.local".into());
+        assert!(allows(db(), "10.0.0.5:5432", &["db.local"]));
+        assert!(!allows(db(), "10.0.0.5:5432", &[]), "never looked up");
+        assert!(!allows(db(), "10.0.0.5:5432", &["other"]));
+        assert!(!allows(db(), "10.0.0.5:5433", &["db.local"]));
+        let below = || Place::Below(".local".into());
+        assert!(allows(below(), "10.0.0.5:5432", &["db.local"]));
+        assert!(!allows(below(), "10.0.0.5:5432", &["dblocal"]));
+    }
+
+    #[test]
+    fn this_machine_and_its_link_must_be_named() {
+        for address in [
+            "127.0.0.1:5432",
+            "[::1]:5432",
+            "169.254.169.254:5432",
+            "[::ffff:127.0.0.1]:5432",
+        ] {
+            assert!(!allows(Place::Any, address, &[]), "{address}");
+            assert!(
+                !allows(Place::Name("db".into()), address, &["db"]),
+                "{address}"
+            );
+            assert!(!allows(net("0.0.0.0/0"), address, &[]), "{address}");
+            assert!(!allows(net("::/0"), address, &[]), "{address}");
+        }
+        assert!(!allows(net("96.0.0.0/3"), "127.0.0.1:5432", &[]));
+        assert!(allows(net("127.0.0.1/32"), "127.0.0.1:5432", &[]));
+        assert!(allows(net("127.0.0.1/32"), "[::ffff:127.0.0.1]:5432", &[]));
+        assert!(allows(
+            net("169.254.169.254/32"),
+            "169.254.169.254:5432",
+            &[]
+        ));
+        assert!(allows(
+            Place::Name("localhost".into()),
+            "127.0.0.1:5432",
+            &["localhost"]
+        ));
+        for address in ["0.0.0.0:5432", "[::]:5432", "224.0.0.1:5432"] {
+            assert!(!allows(Place::Any, address, &[]), "{address}");
+            assert!(!allows(net("0.0.0.0/32"), address, &[]), "{address}");
+        }
+    }
+
+    #[test]
+    fn both_the_pod_and_the_host_must_allow_it() {
+        let network = |bounds: Vec<Destination>| Network {
+            wanted: vec![to(Place::Name("db".into()), Some(1))],
+            bounds,
+            ..Network::default()
+        };
+        let at = "10.1.2.3:1".parse().unwrap();
+        let names = [Arc::from("db")];
+        let allows = |bounds| network(bounds).allows(Protocol::Tcp, at, &names);
+        assert!(allows(vec![to(net("10.0.0.0/8"), None)]));
+        assert!(!allows(vec![to(net("10.2.0.0/15"), None)]));
+        assert!(allows(vec![to(net("10.0.0.0/15"), Some(1))]));
+        assert!(!allows(vec![to(net("10.0.0.0/8"), Some(2))]));
+        assert!(!allows(vec![]));
+        let udp = Destination {
+            protocol: Protocol::Udp,
+            ..to(Place::Any, None)
+        };
+        assert!(!allows(vec![udp]));
+    }
+
+    #[test]
+    fn what_the_host_listens_at_must_be_named_by_address_and_port() {
+        let allows = |wanted: Destination| {
+            let network = Network {
+                wanted: vec![wanted],
+                bounds: vec![
+                    to(net("127.0.0.1/32"), Some(6443)),
+                    to(net("127.0.0.0/8"), None),
+                ],
+                own_port: Arc::new(6443.into()),
+                ..Network::default()
+            };
+            let allows = |port| network.allows(Protocol::Tcp, ([127, 0, 0, 1], port).into(), &[]);
+            (allows(6443), allows(80))
+        };
+        assert_eq!(allows(to(net("127.0.0.0/8"), None)), (false, true));
+        assert_eq!(allows(to(net("127.0.0.1/32"), None)), (false, true));
+        assert_eq!(allows(to(net("127.0.0.1/32"), Some(6443))), (true, false));
+    }
+
+    #[test]
+    fn networks_are_compared_bit_by_bit() {
+        let within = |address: &str, network: &str| {
+            let Place::Network(at, bits) = net(network) else {
+                return false;
+            };
+            is_within(address.parse().unwrap(), at, bits)
+        };
+        assert!(within("10.0.0.255", "10.0.0.0/24") && !within("10.0.1.0", "10.0.0.0/24"));
+        assert!(within("10.0.0.127", "10.0.0.0/25") && !within("10.0.0.128", "10.0.0.0/25"));
+        assert!(within("1.2.3.4", "0.0.0.0/0") && !within("1.2.3.4", "::/0"));
+        assert!(within("1.2.3.4", "1.2.3.4/32") && !within("1.2.3.5", "1.2.3.4/32"));
+        assert!(within("fd00::1", "fd00::/8") && !within("fe00::1", "fd00::/8"));
+        assert!(!within("1.2.3.4", "1.2.3.4/200"));
+    }
+}

@@ -9,8 +9,8 @@
 //!
 //! What an operator allows is written the same way.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 /// The annotation.

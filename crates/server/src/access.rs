@@ -92,7 +92,8 @@ impl Access {
         let values = headers.get_all(AUTHORIZATION).iter();
         let token = bearer::token(values.map(|value| value.as_bytes()));
         if let Some(token) = token.map_err(|error| refused(&error))? {
-            return self.bearer(api, token, &[self.tokens.issuer()]);
+            let known = self.bearer(api, token, &[self.tokens.issuer()]);
+            return known.map(|(user, _)| user);
         }
         Ok(match peer {
             Peer::Unix => User::authenticated(SOCKET_USER, vec![identity::MASTERS.to_owned()]),
@@ -100,15 +101,19 @@ impl Access {
         })
     }
 
-    /// Whose token it is.
+    /// Whose token it is, and for which of `audiences`. A static token is for this
+    /// server only.
     pub(crate) fn bearer(
         &self,
         api: &Api,
         token: &str,
         audiences: &[&str],
-    ) -> Result<User, Status> {
+    ) -> Result<(User, Vec<String>), Status> {
         if let Some(user) = self.static_tokens.user(token) {
-            return Ok(user.clone());
+            let own = self.tokens.issuer();
+            let is_own = audiences.contains(&own);
+            let known = (user.clone(), vec![own.to_owned()]);
+            return is_own.then_some(known).ok_or_else(Status::unauthorized);
         }
         let claims = self.tokens.verify(token, audiences, api.now());
         let claims = claims.map_err(|error| {
@@ -119,7 +124,9 @@ impl Access {
             tracing::debug!("a token is bound to an object that is gone");
             return Err(Status::unauthorized());
         }
-        Ok(claims.user())
+        let mut meant = claims.audiences.clone();
+        meant.retain(|audience| audiences.contains(&audience.as_str()));
+        Ok((claims.user(), meant))
     }
 
     /// Who the request is to be made as.

@@ -20,12 +20,14 @@ use crate::access::Access;
 use crate::body::{self, Reply};
 use crate::cache::Cache;
 use crate::call::Call;
+use crate::housekeeping::Dependents;
 use crate::http::Peer;
 use crate::kinds::Stamp;
 use crate::paths;
 use crate::request::{self, Query, ResourceTarget, Target};
 use crate::requests::{Counted, Requests};
 use crate::review;
+use crate::select::Selection;
 use crate::usage::Samples;
 use crate::verbs::read::Snapshots;
 
@@ -41,6 +43,7 @@ pub(crate) struct Api {
     pub(crate) host: Arc<Host>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) dependents: Mutex<Dependents>,
     pub(crate) access: Access,
     pub(crate) random: Mutex<StdRng>,
     pub(crate) address: SocketAddr,
@@ -73,6 +76,7 @@ impl Api {
             host,
             cache,
             snapshots: Snapshots::default(),
+            dependents: Mutex::default(),
             access,
             random: Mutex::new(StdRng::from_rng(&mut rand::rng())),
             address,
@@ -186,7 +190,8 @@ impl Api {
             }
         };
         let verb = request::verb(&parts.method, Some(&target), &query);
-        self.access.allow(self, &user, verb, &target)?;
+        self.access
+            .allow(self, &user, verb, &asked_about(verb, &target, &query))?;
         check_verb(&parts.method, verb, &target)?;
         let wanted = parts.headers.get(hyper::header::ACCEPT);
         let wanted = wanted.and_then(|value| value.to_str().ok());
@@ -266,6 +271,19 @@ fn too_many() -> Status {
 }
 
 /// Whether the resource can do that.
+/// What is asked for, to whoever decides: a list or a watch of one name is about that
+/// object, as in Kubernetes.
+fn asked_about(verb: &str, target: &ResourceTarget, query: &Query) -> ResourceTarget {
+    let mut about = target.clone();
+    if matches!(verb, "list" | "watch") && about.name.is_none() {
+        // What cannot be read is refused later.
+        about.name = Selection::of(target, query)
+            .ok()
+            .and_then(|selection| selection.scope.name);
+    }
+    about
+}
+
 fn check_verb(method: &Method, verb: &str, target: &ResourceTarget) -> Result<(), Status> {
     if !matches!(
         *method,
@@ -293,7 +311,8 @@ fn check_verb(method: &Method, verb: &str, target: &ResourceTarget) -> Result<()
     {
         return Err(Status::method_not_allowed());
     }
-    let needs_namespace = verb == "create" && target.resource.namespaced;
+    let needs_namespace =
+        matches!(verb, "create" | "deletecollection") && target.resource.namespaced;
     if needs_namespace && target.namespace.is_empty() {
         return Err(Status::method_not_allowed());
     }

@@ -59,10 +59,11 @@ impl Call {
 
     /// Tells the client something beside the answer.
     pub(crate) fn warn(&self, text: impl Into<String>) {
-        self.warnings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text.into());
+        let text = text.into();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<String> {

@@ -47,7 +47,13 @@ fn typed(
                 fields.insert("apiVersion".to_owned(), version.into());
                 fields.insert("kind".to_owned(), own.into());
             }
-            (value, Vec::new())
+            match types::message(message) {
+                // What JSON may not hold, protobuf may not either.
+                Some(message) => strict::check(message, value)
+                    .map(|checked| (checked.value, Vec::new()))
+                    .map_err(|error| Status::bad_request(error.to_string()))?,
+                None => (value, Vec::new()),
+            }
         }
         Encoding::Json | Encoding::Yaml => {
             let parsed = match (encoding, types::message(message)) {

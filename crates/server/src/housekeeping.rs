@@ -26,6 +26,7 @@ use crate::housekeeping::roles::Roles;
 use crate::render::seconds;
 
 pub(crate) use bootstrap::bootstrap;
+pub(crate) use garbage::Dependents;
 pub(crate) use node::renew_lease;
 
 /// How long what could not be written waits until it is tried again.
@@ -72,18 +73,18 @@ impl Housekeeper {
         let store = self.api.host.store().clone();
         self.watch = store.watch(store.revision());
         self.owners = Owners::default();
+        self.namespaces = Namespaces::default();
         for kind in [Kind::Generic, Kind::CronJob, Kind::Job, Kind::Pod] {
             for stored in store.list(kind, |_| true).1 {
                 self.look(&Change::Added(stored.object));
             }
         }
-        self.owners.look_for_lost(&store);
         self.act().await;
     }
 
     fn look(&mut self, change: &Change) {
         self.namespaces.look(change);
-        self.owners.look(change);
+        self.owners.look(&self.api, change);
         self.roles.look(change);
     }
 
@@ -164,8 +165,19 @@ impl Api {
         self.host.write(write).await.map(|_| ())
     }
 
-    /// Deletes an object; one that is gone is deleted.
+    /// Deletes an object; one that is gone is deleted. What finalizers hold is only
+    /// marked: it goes with the last of them.
     pub(crate) async fn remove(&self, key: Key) -> Result<(), WriteError> {
+        let stored = self.host.store().get(key);
+        if let Some(Object::Generic(generic)) = stored.map(|stored| stored.object)
+            && let Some(marked) = self.marked(&generic)
+        {
+            return match self.put(&generic, &marked).await {
+                // Somebody has changed it, which is looked at as well.
+                Err(WriteError::Conflict | WriteError::NotFound) => Ok(()),
+                written => written,
+            };
+        }
         let write = Write::Delete {
             key,
             seen: None,
@@ -174,6 +186,45 @@ impl Api {
         };
         match self.host.write(write).await {
             Ok(_) | Err(WriteError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Api {
+    /// A generic object that finalizers hold, marked as being deleted; none if nothing
+    /// holds it.
+    fn marked(&self, generic: &GenericObject) -> Option<Value> {
+        let mut value: Value = serde_json::from_slice(&generic.json).ok()?;
+        let some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+        let is_namespace = &*generic.resource == "namespaces";
+        if !some(&value["metadata"]["finalizers"])
+            && !(is_namespace && some(&value["spec"]["finalizers"]))
+        {
+            return None;
+        }
+        if is_namespace {
+            value["status"]["phase"] = "Terminating".into();
+        }
+        let now = seconds(self.now());
+        let metadata = crate::kinds::metadata(&mut value);
+        if metadata.get("deletionTimestamp").is_none_or(Value::is_null) {
+            metadata.insert("deletionTimestamp".to_owned(), now.into());
+        }
+        Some(value)
+    }
+
+    /// Deletes a generic object that nothing holds any more, as it was seen.
+    async fn erase(&self, seen: &Arc<GenericObject>) -> Result<(), WriteError> {
+        let object = Object::Generic(Arc::clone(seen));
+        let write = Write::Delete {
+            key: object.key(),
+            seen: Some(object),
+            propagation: Propagation::Background,
+            grace: None,
+        };
+        match self.host.write(write).await {
+            Ok(_) | Err(WriteError::Conflict | WriteError::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
     }

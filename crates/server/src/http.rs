@@ -1,5 +1,7 @@
 //! Connections: accepted, secured, bounded and ended.
 
+mod talking;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,9 +19,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::api::Api;
+use talking::Talking;
 
 /// How long a client may take for the headers of a request, and for the handshake.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// How long a client may take nothing of what is for it: who stops a pager comes back
+/// sooner, and who never does should not keep a list or a stream for ever.
+const STALL_TIME: Duration = Duration::from_secs(600);
 
 /// Bytes of headers that a request may have.
 const HEADER_BYTES_MAX: usize = 16 << 10;
@@ -139,6 +146,8 @@ impl Connections {
             async move { Ok::<_, Infallible>(api.handle(request, peer).await) }
         });
         let builder = builder();
+        // hyper waits for ever for the first bytes, which tell the version.
+        let stream = Talking::new(stream, HEADER_TIME, STALL_TIME);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let mut ending = self.ending.clone();

@@ -169,10 +169,10 @@ fn token_status(api: &Api, spec: &Value) -> Value {
         wanted => wanted,
     };
     match api.access.bearer(api, token, audiences) {
-        Ok(user) => json!({
+        Ok((user, meant)) => json!({
             "authenticated": true,
             "user": user_info(&user),
-            "audiences": audiences,
+            "audiences": meant,
         }),
         Err(_) => json!({ "error": "[invalid bearer token]", "user": {} }),
     }

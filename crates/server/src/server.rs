@@ -28,6 +28,9 @@ use crate::render::NodeName;
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 20_000;
 
+/// Connections over the socket at once.
+const LOCAL_CONNECTIONS_MAX: usize = 2_000;
+
 /// Threads that answer requests.
 const THREADS: usize = 2;
 
@@ -312,10 +315,13 @@ impl Run {
             room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             ending: ended.clone(),
         };
+        // Whoever fills the network's room keeps nobody out who is on this machine.
+        let local = Connections {
+            room: Arc::new(Semaphore::new(LOCAL_CONNECTIONS_MAX)),
+            ..connections.clone()
+        };
         let unix = bind(&socket).map_err(io("listen on the socket"))?;
-        tasks
-            .connections
-            .spawn(connections.clone().serve_unix(unix));
+        tasks.connections.spawn(local.serve_unix(unix));
         if let Some((address, listener)) = listener {
             let listener = TcpListener::from_std(listener).map_err(io("listen"))?;
             let config = pki.server_config(Arc::new(HostTime(Arc::clone(&host))))?;

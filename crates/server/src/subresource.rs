@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use wasmjob::{Propagation, Write};
+use wasmjob::Propagation;
+use wasmjob_machinery::resource;
 use wasmjob_machinery::status::{self, Status};
 
 use crate::api::Api;
@@ -14,6 +15,7 @@ use crate::call::Call;
 use crate::decode;
 use crate::show;
 use crate::streams;
+use crate::verbs::delete;
 
 /// Answers a request about a subresource other than the status.
 pub(crate) async fn answer(
@@ -25,18 +27,7 @@ pub(crate) async fn answer(
     match (call.target.resource.plural, call.subresource(), call.verb) {
         ("pods", "log", "get") => api.log(call).await,
         ("pods", "eviction", "create") => evict(api, call, body).await,
-        ("pods", "binding", "create") => {
-            let entry = api.entry(call)?;
-            let wasmjob::Object::Pod(pod) = &entry.object else {
-                return Err(Status::not_found(call.target.resource, call.name()));
-            };
-            let why = format!(
-                "pod {} is already assigned to node {:?}",
-                pod.name,
-                entry.node()
-            );
-            Err(Status::conflict(call.target.resource, call.name(), &why))
-        }
+        ("pods", "binding", "create") => Err(bound(api, call, call.name())),
         ("pods", "exec", "get" | "create") => streams::exec(api, call, parts),
         ("pods", "attach", "get" | "create") => streams::attach(api, call, parts),
         ("pods", "portforward", _) => {
@@ -48,6 +39,19 @@ pub(crate) async fn answer(
         ("serviceaccounts", "token", "create") => crate::review::token(api, call, body).await,
         ("namespaces", "finalize", "update") => api.update(call, body::read(body).await?).await,
         _ => Err(Status::no_such_resource()),
+    }
+}
+
+/// Why a pod cannot be bound: every pod is already, to the one node.
+pub(crate) fn bound(api: &Api, call: &Call, name: &str) -> Status {
+    let pods = resource::find("", "v1", "pods").unwrap_or(call.target.resource);
+    match api.cache.get("pods", &call.target.namespace, name) {
+        None => Status::not_found(pods, name),
+        Some(entry) => {
+            let node = entry.node();
+            let why = format!("pod {name} is already assigned to node {node:?}");
+            Status::conflict(pods, name, &why)
+        }
     }
 }
 
@@ -63,17 +67,9 @@ async fn evict(api: &Arc<Api>, call: &Call, body: Incoming) -> Result<Reply, Sta
             call.name()
         )));
     }
+    let options = delete::Options::of_value(call, eviction["deleteOptions"].clone())?;
     let entry = api.entry(call)?;
-    let grace = eviction["deleteOptions"]["gracePeriodSeconds"].as_u64();
-    if !call.is_dry_run() {
-        let write = Write::Delete {
-            key: entry.object.key(),
-            seen: None,
-            propagation: Propagation::Background,
-            grace: grace.map(std::time::Duration::from_secs),
-        };
-        let written = api.host.write(write).await;
-        written.map_err(|error| api.refused(call, call.name(), error))?;
-    }
+    api.delete_one(call, entry, &options, Propagation::Background)
+        .await?;
     show::status(call, StatusCode::CREATED, &status::success(201))
 }

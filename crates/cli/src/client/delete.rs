@@ -164,6 +164,15 @@ async fn wait(api: &Api, object: &Doomed, uid: &str, most: Option<Duration>) -> 
     })
 }
 
+/// What has changed too often meanwhile, or was not changed since the daemon began, is
+/// looked at again.
+fn again(told: Result<()>) -> Result<()> {
+    match told {
+        Err(Failure::Refused(refusal)) if refusal.code == 410 => Ok(()),
+        told => told,
+    }
+}
+
 /// Waits until the object is no more; another of its name does not count.
 async fn gone(api: &Api, object: &Doomed, uid: &str) -> Result<()> {
     let uri = Uri::object(object.resource, &object.namespace, &object.name);
@@ -182,15 +191,17 @@ async fn gone(api: &Api, object: &Doomed, uid: &str) -> Result<()> {
         let changes = Changes::open(api, list.clone(), "application/json", revision).await;
         match changes {
             Ok(mut changes) => {
-                while let Some((kind, _)) = changes.next().await? {
-                    if kind == "DELETED" {
-                        break;
+                let told = loop {
+                    match changes.next().await {
+                        Ok(Some((kind, _))) if kind == "DELETED" => break Ok(()),
+                        Ok(None) => break Ok(()),
+                        Ok(Some(_)) => {}
+                        Err(failure) => break Err(failure),
                     }
-                }
+                };
+                again(told)?;
             }
-            // It has changed too often meanwhile: look again.
-            Err(Failure::Refused(refusal)) if refusal.code == 410 => {}
-            Err(failure) => return Err(failure),
+            Err(failure) => again(Err(failure))?,
         }
     }
 }

@@ -63,12 +63,12 @@ pub(crate) async fn get(api: &Api, args: &GetArgs, wanted: &Wanted) -> Result<Ex
                 ));
             };
             let object = Uri::object(resource, namespace, name);
-            let list = Uri::list(resource, Some(namespace));
-            (
-                *resource,
-                object,
-                list.with("fieldSelector", &format!("metadata.name={name}")),
-            )
+            // One that is not there is an error, and not an empty list.
+            api.read(&object).await?;
+            let list = Uri::list(resource, Some(namespace))
+                .with("fieldSelector", &format!("metadata.name={name}"));
+            // The list's revision is now, and the object's may be long forgotten.
+            (*resource, list.clone(), list)
         }
     };
     let mut screen = Screen::new(resource, args);

@@ -74,7 +74,9 @@ impl Namespaces {
             self.settled.insert(name);
         }
         for name in self.ending.clone() {
-            end(api, &name).await?;
+            if !end(api, &name).await? {
+                self.ending.remove(&name);
+            }
         }
         Ok(())
     }
@@ -126,31 +128,33 @@ fn namespace(name: &str) -> Value {
     })
 }
 
-/// Deletes what is left in a namespace, and the namespace when nothing is.
-async fn end(api: &Arc<Api>, name: &Arc<str>) -> Result<(), WriteError> {
+/// Deletes what is left in a namespace, and the namespace when nothing is. Whether it
+/// is being deleted at all: meanwhile it may have gone, and another of its name be there.
+async fn end(api: &Arc<Api>, name: &Arc<str>) -> Result<bool, WriteError> {
+    let is_ending = || {
+        let entry = api.cache.get("namespaces", "", name);
+        entry.filter(|entry| entry.is_being_deleted())
+    };
+    if is_ending().is_none() {
+        return Ok(false);
+    }
     let left = api.cache.in_namespace(name);
     let mut waits = false;
     for entry in left {
         waits = true;
-        if entry.is_being_deleted() {
-            continue;
+        if !entry.is_being_deleted() {
+            api.remove(entry.object.key()).await?;
         }
-        if let Object::Generic(generic) = &entry.object
-            && mark(api, generic).await?
-        {
-            continue;
-        }
-        api.remove(entry.object.key()).await?;
     }
     if waits && !api.cache.in_namespace(name).is_empty() {
         // Told of it when the next of them goes.
-        return Ok(());
+        return Ok(true);
     }
-    let Some(entry) = api.cache.get("namespaces", "", name) else {
-        return Ok(());
+    let Some(entry) = is_ending() else {
+        return Ok(false);
     };
     let Object::Generic(generic) = &entry.object else {
-        return Ok(());
+        return Ok(false);
     };
     let mut value = entry.value();
     let others = |list: &Value| -> Vec<Value> {
@@ -162,7 +166,7 @@ async fn end(api: &Arc<Api>, name: &Arc<str>) -> Result<(), WriteError> {
         .as_array()
         .is_some_and(|list| !list.is_empty());
     if left.is_empty() && !held {
-        return api.remove(entry.object.key()).await;
+        return api.erase(generic).await.map(|()| true);
     }
     if left.len() != value["spec"]["finalizers"].as_array().map_or(0, Vec::len) {
         value["spec"]["finalizers"] = left.into();
@@ -171,23 +175,5 @@ async fn end(api: &Arc<Api>, name: &Arc<str>) -> Result<(), WriteError> {
             Err(error) => return Err(error),
         }
     }
-    Ok(())
-}
-
-/// Marks an object that finalizers hold as deleted; `false` if none do.
-async fn mark(api: &Arc<Api>, generic: &Arc<GenericObject>) -> Result<bool, WriteError> {
-    let mut value: Value = serde_json::from_slice(&generic.json).unwrap_or(Value::Null);
-    let held = value["metadata"]["finalizers"]
-        .as_array()
-        .is_some_and(|list| !list.is_empty());
-    if !held {
-        return Ok(false);
-    }
-    let now = crate::render::seconds(api.now());
-    let metadata = crate::kinds::metadata(&mut value);
-    metadata.insert("deletionTimestamp".to_owned(), now.into());
-    match api.put(generic, &value).await {
-        Ok(()) | Err(WriteError::Conflict | WriteError::NotFound) => Ok(true),
-        Err(error) => Err(error),
-    }
+    Ok(true)
 }

@@ -37,6 +37,12 @@ pub(super) fn create(
         fields.remove("status");
     }
     default(resource, &mut value);
+    if resource.kind == "Namespace"
+        && let Some(finalizers) = value["spec"]["finalizers"].as_array_mut()
+        && !finalizers.iter().any(|it| it == "kubernetes")
+    {
+        finalizers.push("kubernetes".into());
+    }
     let mut errors = validate_meta::create(resource.kind, resource.namespaced, &value);
     errors.extend(validate(resource, &value));
     check(resource, meta(&value, "name"), &errors)?;
@@ -59,6 +65,10 @@ pub(super) fn update(resource: &Resource, change: Change<'_>) -> Result<Draft, S
         set_or_remove(&mut new, "status", status);
     } else if has_status {
         set_or_remove(&mut new, "status", old["status"].clone());
+    }
+    if resource.kind == "Namespace" && subresource != "finalize" {
+        // What holds a namespace is let go by its own subresource only.
+        set_or_remove(&mut new, "spec", old["spec"].clone());
     }
     default(resource, &mut new);
     let name = meta(old, "name").to_owned();

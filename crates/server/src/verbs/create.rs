@@ -21,6 +21,7 @@ use crate::kinds::{Draft, meta, metadata};
 use crate::render::seconds;
 use crate::select::kept_as;
 use crate::show;
+use crate::subresource;
 
 /// How often another name is tried when a generated one is taken, as in Kubernetes.
 const GENERATED_NAMES_TRIED: usize = 8;
@@ -29,6 +30,9 @@ impl Api {
     pub(crate) async fn create(&self, call: &Call, body: Bytes) -> Result<Reply, Status> {
         call.check_options(None)?;
         let object = decode::object(call, &body)?;
+        if call.target.resource.kind == "Binding" {
+            return Err(subresource::bound(self, call, meta(&object, "name")));
+        }
         self.create_object(call, object).await
     }
 

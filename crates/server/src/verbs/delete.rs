@@ -54,13 +54,26 @@ struct Preconditions {
 impl Options {
     /// Those of the body, or else of the query.
     fn of(call: &Call, body: &[u8]) -> Result<Self, Status> {
-        let mut options = if body.is_empty() {
-            Self::of_query(&call.query)?
-        } else {
-            let value = decode::delete_options(call, body)?;
-            serde_json::from_value(value)
-                .map_err(|error| Status::bad_request(format!("DeleteOptions: {error}")))?
-        };
+        if body.is_empty() {
+            return Self::of_query(&call.query)?.checked(call);
+        }
+        Self::of_value(call, decode::delete_options(call, body)?)
+    }
+
+    /// Those of an object.
+    pub(crate) fn of_value(call: &Call, mut value: Value) -> Result<Self, Status> {
+        if let Some(fields) = value.as_object_mut() {
+            // In Go, null says as much as nothing.
+            fields.retain(|_, field| !field.is_null());
+        }
+        let read = serde_json::from_value(value).map(|options: Option<Self>| options);
+        read.map_err(|error| Status::bad_request(format!("DeleteOptions: {error}")))?
+            .unwrap_or_default()
+            .checked(call)
+    }
+
+    fn checked(self, call: &Call) -> Result<Self, Status> {
+        let mut options = self;
         if call.query.get("dryRun").is_some() {
             let values = call.query.all("dryRun").map(str::to_owned);
             options.dry_run.extend(values);
@@ -126,7 +139,7 @@ impl Options {
 }
 
 /// What a deletion has come to.
-enum Deleted {
+pub(crate) enum Deleted {
     /// The object is gone.
     Gone(Value),
     /// It goes, once nothing holds it.
@@ -138,7 +151,8 @@ impl Api {
         let options = Options::of(call, &body)?;
         check_immortal(call)?;
         let entry = self.entry(call)?;
-        let deleted = self.delete_one(call, entry, &options).await?;
+        let propagation = options.propagation(call);
+        let deleted = self.delete_one(call, entry, &options, propagation).await?;
         let resource = call.target.resource;
         match deleted {
             Deleted::Gone(old) => {
@@ -156,6 +170,7 @@ impl Api {
     ) -> Result<Reply, Status> {
         check_options(&call.query)?;
         let options = Options::of(call, &body)?;
+        let propagation = options.propagation(call);
         let selection = Selection::of(&call.target, &call.query)?;
         let resource = kept_as(call.target.resource);
         let listed = self.cache.list(&resource, &selection.scope);
@@ -169,7 +184,8 @@ impl Api {
             if !selection.covers(&entry) {
                 continue;
             }
-            match self.delete_one(call, entry.clone(), &options).await {
+            let deleted = self.delete_one(call, entry.clone(), &options, propagation);
+            match deleted.await {
                 Ok(_) => page.entries.push(entry),
                 // Somebody else was quicker.
                 Err(status) if status.reason == "NotFound" => {}
@@ -179,20 +195,24 @@ impl Api {
         show::page(call, page, self.now())
     }
 
-    async fn delete_one(
+    pub(crate) async fn delete_one(
         &self,
         call: &Call,
         mut entry: std::sync::Arc<Entry>,
         options: &Options,
+        propagation: Propagation,
     ) -> Result<Deleted, Status> {
         let (namespace, name) = entry.names();
         let resource = call.target.resource;
-        let propagation = options.propagation(call);
         for _ in 0..ATTEMPTS {
             let value = entry.value();
             check_preconditions(call, &name, &value, &options.preconditions)?;
             if !options.dry_run.is_empty() {
                 return Ok(Deleted::Gone(value));
+            }
+            if propagation == Propagation::Orphan {
+                let orphaned = self.orphan(entry.object.key().uid).await;
+                orphaned.map_err(|error| self.refused(call, &name, error))?;
             }
             let insists = options.preconditions.resource_version.is_some();
             let write = match self.marking(call, &entry, &value, propagation)? {
@@ -227,9 +247,13 @@ impl Api {
                         .get(&kept, &namespace, &name)
                         .ok_or_else(|| Status::not_found(resource, &name))?;
                 }
-                Err(error) => return Err(self.refused(call, &name, error)),
+                Err(error) => {
+                    self.keep_dependents(entry.object.key().uid);
+                    return Err(self.refused(call, &name, error));
+                }
             }
         }
+        self.keep_dependents(entry.object.key().uid);
         Err(Status::modified(resource, &name))
     }
 
@@ -280,10 +304,11 @@ impl Api {
         fields.insert("deletionTimestamp".to_owned(), seconds(self.now()).into());
         fields.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
         if propagation == Propagation::Foreground {
-            let finalizers = &mut fields["finalizers"];
-            match finalizers.as_array_mut() {
-                Some(list) => list.push("foregroundDeletion".into()),
-                None => *finalizers = serde_json::json!(["foregroundDeletion"]),
+            let finalizers = fields
+                .entry("finalizers")
+                .or_insert_with(|| serde_json::json!([]));
+            if let Some(list) = finalizers.as_array_mut() {
+                list.push("foregroundDeletion".into());
             }
         }
         Ok(Marking::Mark(Box::new(Write::Replace {

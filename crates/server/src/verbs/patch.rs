@@ -98,6 +98,8 @@ impl Api {
                     );
                     return Err(Status::conflict(resource, call.name(), &why));
                 }
+                self.access
+                    .allow(self, &call.user, "create", &call.target)?;
                 let mut object = make(None)?;
                 crate::kinds::metadata(&mut object).insert("name".to_owned(), call.name().into());
                 self.create_object(call, object).await

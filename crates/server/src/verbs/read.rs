@@ -42,19 +42,18 @@ const EXPIRED_LIST: &str = "The resourceVersion for the provided list is too old
 pub(crate) struct Snapshots(Mutex<VecDeque<Snapshot>>);
 
 struct Snapshot {
-    id: u64,
+    /// What it is a list of.
+    of: String,
     made: Instant,
     listed: Arc<Listed>,
 }
 
-/// What a continue token says: where to go on, in which list. It is looked up among
-/// the lists that are kept, so a forged one reaches nothing else.
+/// What a continue token says: where to go on, in the list of which revision. Which
+/// list that is follows from the request, and not from what a client could write here.
 #[derive(Serialize, Deserialize)]
 struct Token {
     /// The revision of the list.
     rv: u64,
-    /// Which kept list.
-    list: u64,
     /// The resource and namespace that the list is about.
     of: String,
     /// How many of its objects were seen.
@@ -62,15 +61,15 @@ struct Token {
 }
 
 impl Snapshots {
-    fn keep(&self, id: u64, listed: &Arc<Listed>) {
+    fn keep(&self, of: &str, listed: &Arc<Listed>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.iter().any(|snapshot| snapshot.id == id) {
+        if kept.iter().any(|snapshot| snapshot.is(of, listed.revision)) {
             return;
         }
         let is_old = |snapshot: &Snapshot| snapshot.made.elapsed() > SNAPSHOT_TIME;
         kept.retain(|snapshot| !is_old(snapshot));
         kept.push_back(Snapshot {
-            id,
+            of: of.to_owned(),
             made: Instant::now(),
             listed: Arc::clone(listed),
         });
@@ -83,10 +82,16 @@ impl Snapshots {
         }
     }
 
-    fn find(&self, id: u64) -> Option<Arc<Listed>> {
+    fn find(&self, of: &str, revision: u64) -> Option<Arc<Listed>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|snapshot| snapshot.id == id)?;
+        let found = kept.iter().find(|snapshot| snapshot.is(of, revision))?;
         Some(Arc::clone(&found.listed))
+    }
+}
+
+impl Snapshot {
+    fn is(&self, of: &str, revision: u64) -> bool {
+        self.listed.revision == revision && self.of == of
     }
 }
 
@@ -155,11 +160,11 @@ impl Api {
         let listed = self.cache.list(&resource, &selection.scope);
         if matching == Some("Exact") && wanted != Some(listed.revision) {
             let of = list_of(call, &selection.scope);
-            let exact = wanted.and_then(|wanted| self.snapshots.find(list_id(&of, wanted)));
+            let exact = wanted.and_then(|wanted| self.snapshots.find(&of, wanted));
             let exact = exact.ok_or_else(|| Status::expired(EXPIRED_LIST))?;
-            return self.page(call, &selection, &exact, None, 0, limit);
+            return self.page(call, &selection, &exact, 0, limit);
         }
-        self.page(call, &selection, &Arc::new(listed), None, 0, limit)
+        self.page(call, &selection, &Arc::new(listed), 0, limit)
     }
 
     /// The next page of a list.
@@ -190,21 +195,15 @@ impl Api {
                 _ => "server does not recognize this encoded version".to_owned(),
             })
         })?;
-        if token.of != list_of(call, &selection.scope) {
+        let of = list_of(call, &selection.scope);
+        if token.of != of {
             return Err(invalid("it is about another list"));
         }
         let listed = self
             .snapshots
-            .find(token.list)
+            .find(&of, token.rv)
             .ok_or_else(|| Status::expired(EXPIRED_CONTINUE))?;
-        self.page(
-            call,
-            selection,
-            &listed,
-            Some(token.list),
-            token.seen,
-            limit,
-        )
+        self.page(call, selection, &listed, token.seen, limit)
     }
 
     /// A page of `listed`, of which the first `seen` objects were looked at.
@@ -213,7 +212,6 @@ impl Api {
         call: &Call,
         selection: &Selection,
         listed: &Arc<Listed>,
-        kept: Option<u64>,
         seen: usize,
         limit: Option<usize>,
     ) -> Result<Reply, Status> {
@@ -231,9 +229,8 @@ impl Api {
             }
             if page.entries.len() == limit {
                 let of = list_of(call, &selection.scope);
-                let list = kept.unwrap_or_else(|| list_id(&of, listed.revision));
-                self.snapshots.keep(list, listed);
-                page.continues = Some(token(listed.revision, list, of, place));
+                self.snapshots.keep(&of, listed);
+                page.continues = Some(token(listed.revision, of, place));
                 // As in Kubernetes: only known where everything is asked for.
                 page.remaining = selection
                     .is_everything()
@@ -251,10 +248,9 @@ fn is_of_usage(call: &Call) -> bool {
     call.target.resource.group == "metrics.k8s.io"
 }
 
-fn token(revision: u64, list: u64, of: String, seen: usize) -> String {
+fn token(revision: u64, of: String, seen: usize) -> String {
     let token = Token {
         rv: revision,
-        list,
         of,
         seen,
     };
@@ -271,14 +267,6 @@ fn list_of(call: &Call, scope: &Scope) -> String {
         part(&scope.namespace),
         part(&scope.name)
     )
-}
-
-/// The number under which a list is kept: the same for the same list.
-fn list_id(of: &str, revision: u64) -> u64 {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    (of, revision).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// As in Kubernetes, nothing and less than nothing are no limit.

@@ -35,6 +35,32 @@ pub(crate) struct Wanted {
     pub(crate) is_owned: bool,
 }
 
+/// Bytes of JSON that an object may grow to: as many as a body may have. Kubernetes
+/// bounds it by what etcd takes.
+const OBJECT_BYTES_MAX: usize = 3 << 20;
+
+/// Patches make objects grow beyond any one body.
+fn check_size(value: &Value) -> Result<(), Status> {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting does not fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    if count.0 <= OBJECT_BYTES_MAX {
+        return Ok(());
+    }
+    let text = format!("Request entity too large: limit is {OBJECT_BYTES_MAX}");
+    Err(Status::new(413, "RequestEntityTooLarge", text))
+}
+
 impl Api {
     pub(crate) async fn update(&self, call: &Call, body: Bytes) -> Result<Reply, Status> {
         call.check_options(None)?;
@@ -85,6 +111,7 @@ impl Api {
             let Some(draft) = self.draft(call, &entry, &old, wanted)? else {
                 return show::entry(call, &entry, self.now());
             };
+            check_size(&draft.value)?;
             if call.is_dry_run() {
                 return show::value(call, StatusCode::OK, draft.value, self.now());
             }

@@ -224,7 +224,11 @@ impl Stream {
         if self.bookmarks {
             // All up to this revision is in the queue by now.
             let revision = self.api.cache.revision();
-            self.take_in_up_to(revision);
+            if !self.take_in_up_to(revision) {
+                // It was cut off: there may be more up to there.
+                self.watching = None;
+                return;
+            }
             self.bookmark(revision, false);
             self.bookmark_at = now + BOOKMARK_EVERY;
         }
@@ -233,18 +237,20 @@ impl Stream {
         }
     }
 
-    fn take_in_up_to(&mut self, revision: u64) {
+    /// Whether that was all.
+    fn take_in_up_to(&mut self, revision: u64) -> bool {
         loop {
             let Some(watching) = &mut self.watching else {
-                return;
+                return true;
             };
             match watching.receiver.try_recv() {
                 Ok(event) if event.entry.revision <= revision => self.take_in(&event),
                 Ok(event) => {
                     self.held = Some(event);
-                    return;
+                    return true;
                 }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
             }
         }
     }

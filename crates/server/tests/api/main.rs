@@ -9,9 +9,11 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
+mod grants;
 mod history;
 mod hostile;
 mod matrix;
+mod owners;
 mod requests;
 mod secrets;
 mod support;

@@ -248,9 +248,15 @@ impl Core {
     }
 }
 
-/// The CronJob that controls `job`, by its owner references.
-pub(super) fn controller_of(job: &Job) -> Option<Uid> {
-    let mut owners = job.metadata.owner_references.iter().flatten();
-    let controller = owners.find(|owner| owner.controller == Some(true))?;
-    (controller.kind == "CronJob").then(|| controller.uid.parse().ok())?
+impl Core {
+    /// The CronJob that controls `job`, by its owner references. One of another
+    /// namespace controls nothing here, whatever somebody has written.
+    pub(super) fn controller_of(&self, job: &Job) -> Option<Uid> {
+        let mut owners = job.metadata.owner_references.iter().flatten();
+        let controller = owners.find(|owner| owner.controller == Some(true))?;
+        let is_cron_job = controller.kind == "CronJob";
+        let uid = controller.uid.parse().ok().filter(|_| is_cron_job)?;
+        let owner = self.cron_jobs.get(&uid)?;
+        (owner.cron_job.namespace == job.namespace).then_some(uid)
+    }
 }

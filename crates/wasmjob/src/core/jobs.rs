@@ -13,7 +13,6 @@ use wasmjob_node::Clock as _;
 use wasmjob_store::{Key, Kind};
 
 use super::Core;
-use super::cron::controller_of;
 use super::pods::{deletion, grace};
 use super::turn::Turn;
 use crate::job::{JobEntry, Propagation};
@@ -136,7 +135,7 @@ impl Core {
         let uid = job.uid;
         let names = (Arc::clone(&job.namespace), Arc::clone(&job.name));
         self.job_names.insert(names, uid);
-        entry.owner = controller_of(job);
+        entry.owner = self.controller_of(job);
         if let Some(owner) = entry.owner.and_then(|owner| self.cron_jobs.get_mut(&owner)) {
             owner.jobs.insert(uid);
         }

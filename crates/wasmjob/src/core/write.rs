@@ -16,7 +16,6 @@ use wasmjob_node::Clock as _;
 use wasmjob_store::{GenericObject, Key, Kind, Object};
 
 use super::commands::kind_name;
-use super::cron::controller_of;
 use super::turn::Turn;
 use super::update::{Update, update_job};
 use super::{Core, New};
@@ -329,10 +328,13 @@ impl Core {
 
     /// Another CronJob may control the Job now, or none.
     fn own_anew(&mut self, job: wasmjob_api::Uid) {
+        let Some(entry) = self.jobs.get(&job) else {
+            return;
+        };
+        let owner = self.controller_of(&entry.job);
         let Some(entry) = self.jobs.get_mut(&job) else {
             return;
         };
-        let owner = controller_of(&entry.job);
         let before = std::mem::replace(&mut entry.owner, owner);
         if before == owner {
             return;

@@ -1,0 +1,189 @@
+//! Owners and what they own: what goes with whom, and what stays.
+
+use serde_json::{Value, json};
+
+use crate::support::{Api, Client, PATIENCE, block_on};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
+
+fn owner(of: &Value, kind: &str, version: &str) -> Value {
+    json!({ "apiVersion": version, "kind": kind, "name": of["metadata"]["name"],
+        "uid": of["metadata"]["uid"] })
+}
+
+async fn map(client: &mut Client, name: &str, owners: &[Value], finalizers: &[&str]) -> Value {
+    let object = json!({ "metadata": { "name": name, "ownerReferences": owners,
+        "finalizers": finalizers } });
+    let answer = client.json("POST", MAPS, &object).await;
+    assert_eq!(answer.code, 201, "{}", answer.text());
+    answer.json()
+}
+
+async fn delete(client: &mut Client, path: &str, policy: &str) {
+    let path = format!("{path}?propagationPolicy={policy}");
+    let answer = client.send("DELETE", &path, &[], "").await;
+    assert_eq!(answer.code, 200, "{}", answer.text());
+}
+
+async fn find(client: &mut Client, path: &str) -> Option<Value> {
+    let answer = client.get(path).await;
+    (answer.code == 200).then(|| answer.json())
+}
+
+/// Waits until it is so.
+async fn until(client: &mut Client, path: &str, is_so: impl Fn(Option<&Value>) -> bool) {
+    let waited = async {
+        loop {
+            let found = find(client, path).await;
+            if is_so(found.as_ref()) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waited).await;
+    assert!(waited.is_ok(), "{path} never came to that");
+}
+
+async fn until_gone(client: &mut Client, path: &str) {
+    until(client, path, |found| found.is_none()).await;
+}
+
+#[test]
+fn an_owner_in_the_foreground_goes_after_what_it_owns() {
+    let api = Api::start();
+    block_on(async {
+        let mut client = api.client();
+        let first = map(&mut client, "first", &[], &[]).await;
+        let other = map(&mut client, "other", &[], &[]).await;
+        let owners = [owner(&first, "ConfigMap", "v1")];
+        let both = [owners[0].clone(), owner(&other, "ConfigMap", "v1")];
+        map(&mut client, "held", &owners, &["example.com/hold"]).await;
+        map(&mut client, "free", &owners, &[]).await;
+        map(&mut client, "shared", &both, &[]).await;
+        delete(&mut client, &format!("{MAPS}/first"), "Foreground").await;
+        until_gone(&mut client, &format!("{MAPS}/free")).await;
+        // A finalizer holds its object, and that the owner.
+        until(&mut client, &format!("{MAPS}/held"), |found| {
+            found.is_some_and(|it| it["metadata"]["deletionTimestamp"].is_string())
+        })
+        .await;
+        let waits = find(&mut client, &format!("{MAPS}/first")).await.unwrap();
+        assert_eq!(
+            waits["metadata"]["finalizers"],
+            json!(["foregroundDeletion"])
+        );
+        let patch = json!({ "metadata": { "finalizers": null } });
+        let headers = [("content-type", "application/merge-patch+json")];
+        client
+            .send(
+                "PATCH",
+                &format!("{MAPS}/held"),
+                &headers,
+                patch.to_string(),
+            )
+            .await;
+        until_gone(&mut client, &format!("{MAPS}/held")).await;
+        until_gone(&mut client, &format!("{MAPS}/first")).await;
+        // What somebody else owns as well stays, and is that one's alone.
+        let shared = find(&mut client, &format!("{MAPS}/shared")).await.unwrap();
+        assert_eq!(shared["metadata"]["ownerReferences"], json!([both[1]]));
+    });
+}
+
+#[test]
+fn orphans_stay() {
+    let api = Api::start();
+    block_on(async {
+        let mut client = api.client();
+        let job = json!({ "metadata": { "name": "j" }, "spec": { "suspend": true, "template": { "spec": {
+            "restartPolicy": "Never", "containers": [{ "name": "c", "image": "none" }] } } } });
+        let job = client.json("POST", JOBS, &job).await.json();
+        let first = map(&mut client, "first", &[], &[]).await;
+        map(
+            &mut client,
+            "of-job",
+            &[owner(&job, "Job", "batch/v1")],
+            &[],
+        )
+        .await;
+        map(
+            &mut client,
+            "of-map",
+            &[owner(&first, "ConfigMap", "v1")],
+            &[],
+        )
+        .await;
+        delete(&mut client, &format!("{JOBS}/j"), "Orphan").await;
+        delete(&mut client, &format!("{MAPS}/first"), "Orphan").await;
+        until_gone(&mut client, &format!("{JOBS}/j")).await;
+        for name in ["of-job", "of-map"] {
+            let left = find(&mut client, &format!("{MAPS}/{name}")).await.unwrap();
+            assert_eq!(left["metadata"]["ownerReferences"], Value::Null, "{name}");
+        }
+        // Whatever is looked at afterwards, they are still there.
+        let last = map(&mut client, "last", &[], &[]).await;
+        map(
+            &mut client,
+            "of-last",
+            &[owner(&last, "ConfigMap", "v1")],
+            &[],
+        )
+        .await;
+        delete(&mut client, &format!("{MAPS}/last"), "Background").await;
+        until_gone(&mut client, &format!("{MAPS}/of-last")).await;
+        assert!(find(&mut client, &format!("{MAPS}/of-job")).await.is_some());
+        assert!(find(&mut client, &format!("{MAPS}/of-map")).await.is_some());
+    });
+}
+
+#[test]
+fn what_comes_after_its_owner_has_gone_goes_as_well() {
+    let api = Api::start();
+    block_on(async {
+        let mut client = api.client();
+        let first = map(&mut client, "first", &[], &[]).await;
+        delete(&mut client, &format!("{MAPS}/first"), "Background").await;
+        map(
+            &mut client,
+            "late",
+            &[owner(&first, "ConfigMap", "v1")],
+            &[],
+        )
+        .await;
+        until_gone(&mut client, &format!("{MAPS}/late")).await;
+    });
+}
+
+#[test]
+fn a_cron_job_has_no_jobs_of_other_namespaces() {
+    let api = Api::start();
+    block_on(async {
+        let mut client = api.client();
+        for name in ["theirs", "mine"] {
+            let object = json!({ "metadata": { "name": name } });
+            client.json("POST", "/api/v1/namespaces", &object).await;
+        }
+        let template = json!({ "spec": { "template": { "spec": { "restartPolicy": "Never",
+            "containers": [{ "name": "c", "image": "none" }] } } } });
+        let cron_job = json!({ "metadata": { "name": "c" },
+            "spec": { "schedule": "0 0 1 1 *", "jobTemplate": template } });
+        let path = "/apis/batch/v1/namespaces/theirs/cronjobs";
+        let cron_job = client.json("POST", path, &cron_job).await.json();
+        let mut owner = owner(&cron_job, "CronJob", "batch/v1");
+        owner["controller"] = true.into();
+        for (namespace, name) in [("mine", "c-1"), ("theirs", "c-2")] {
+            let mut job = template.clone();
+            job["metadata"] = json!({ "name": name, "ownerReferences": [owner] });
+            let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
+            let answer = client.json("POST", &path, &job).await;
+            assert_eq!(answer.code, 201, "{}", answer.text());
+        }
+        delete(&mut client, &format!("{path}/c"), "Background").await;
+        until_gone(&mut client, "/apis/batch/v1/namespaces/theirs/jobs/c-2").await;
+        let path = "/apis/batch/v1/namespaces/mine/jobs/c-1";
+        let stays = find(&mut client, path).await.unwrap();
+        assert_eq!(stays["metadata"]["deletionTimestamp"], Value::Null);
+    });
+}

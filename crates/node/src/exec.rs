@@ -124,6 +124,7 @@ impl Node {
             mounts,
             working_dir: spec.working_dir.clone(),
             memory_bytes_max: spec.memory_bytes_max,
+            cpu: spec.cpu,
             fuel: spec.fuel,
             deadline: run.deadline,
             input: exec.input,

@@ -3,6 +3,7 @@
 use wasmjob_api::Quantity;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use wasmjob_api::k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+use wasmjob_sandbox::Cpu;
 
 /// The resource that a container's fuel budget is set with.
 pub(crate) const FUEL: &str = "wasmjob.dev/fuel";
@@ -115,6 +116,21 @@ fn amount(list: Option<&std::collections::BTreeMap<String, Text>>, name: &str) -
 /// A container's limit of `name`, in units.
 pub(crate) fn limit(resources: Option<&ResourceRequirements>, name: &str) -> Option<u64> {
     amount(resources?.limits.as_ref(), name).map(|q| q.units().max(0).unsigned_abs())
+}
+
+/// A container's share of the processors. As in Kubernetes, who sets only a limit asks
+/// for as much.
+pub(crate) fn cpu(resources: Option<&ResourceRequirements>) -> Cpu {
+    let milli = |list: Option<&_>| {
+        let milli = amount(list, "cpu")?.milli().max(0).unsigned_abs();
+        Some(u32::try_from(milli).unwrap_or(u32::MAX))
+    };
+    let limit_milli = milli(resources.and_then(|it| it.limits.as_ref()));
+    let request = milli(resources.and_then(|it| it.requests.as_ref()));
+    Cpu {
+        weight: request.or(limit_milli).unwrap_or(Cpu::default().weight),
+        limit_milli,
+    }
 }
 
 /// The request or limit `limits.cpu`-like selector of a `resourceFieldRef`.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, Probe, VolumeMount};
 use wasmjob_api::{Pod, PodTemplate};
 use wasmjob_image::{Image, ImageError};
-use wasmjob_sandbox::Network;
+use wasmjob_sandbox::{Cpu, Network};
 
 use crate::NetworkPolicy;
 use crate::downward::Downward;
 use crate::expand::expand;
-use crate::resources::{FUEL, Resources, limit};
+use crate::resources::{FUEL, Resources, cpu, limit};
 use crate::restart::{Restart, RestartPolicy};
 use crate::volumes::split_termination_path;
 
@@ -42,6 +42,7 @@ pub(crate) struct ContainerSpec {
     pub(crate) name: Arc<str>,
     pub(crate) restart: Restart,
     pub(crate) memory_bytes_max: u64,
+    pub(crate) cpu: Cpu,
     pub(crate) fuel: Option<u64>,
     pub(crate) working_dir: Option<Arc<str>>,
     pub(crate) mounts: Vec<VolumeMount>,
@@ -142,6 +143,7 @@ impl ContainerSpec {
             name: Arc::from(container.name.as_str()),
             restart: Restart::of(container, policy),
             memory_bytes_max: limit(resources, "memory").unwrap_or(default_memory_bytes),
+            cpu: cpu(resources),
             fuel: limit(resources, FUEL),
             working_dir: container
                 .working_dir

@@ -230,7 +230,7 @@ impl Engine {
 
     /// Starts `task`. Its end arrives at `exits` with `token`, always, once.
     pub fn start(&self, task: Task, exits: Arc<dyn Exits>, token: u64) -> RunHandle {
-        let cell = self.0.executor.cell(exits, token);
+        let cell = self.0.executor.cell(exits, token, task.cpu);
         let deadline = task.deadline;
         let limits = self.limits();
         let future = run::run(task, Arc::clone(&cell), limits.clone());

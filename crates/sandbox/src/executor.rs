@@ -2,11 +2,13 @@
 //!
 //! A general-purpose runtime serves its tasks in turn, so a guest that must die
 //! would wait behind the slices of all others. Here killed guests stand in a
-//! queue of their own that is emptied first, and a guest that computes yields
-//! only when somebody waits. Timers and file operations of guests belong to a
+//! queue of their own that is emptied first; the others go on in the order of
+//! their shares (`share`), and a guest that computes yields only when somebody
+//! waits, or when it has had as much as it may. Timers and file operations of guests belong to a
 //! small tokio runtime beside these threads, so they wake guests here.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use crate::beside::Beside;
 use crate::clock::{lap, now, start_poll};
+use crate::share::{Cpu, Share};
 use crate::ticker::Ticker;
 use crate::{Exit, Exits, KillReason, LiveUsage, Outcome, Signal, Usage};
 
@@ -52,6 +55,9 @@ pub(crate) struct Cell {
     signal: AtomicU8,
     /// Processor time; of a guest that computes, up to the last tick.
     cpu_nanos: AtomicU64,
+    share: Share,
+    /// Tells its place in the queue, if it has one, from places that it has left.
+    ticket: AtomicU64,
     /// Bytes of linear memories and tables that it holds now.
     memory: AtomicU64,
     /// Guests that share its memory.
@@ -61,7 +67,7 @@ pub(crate) struct Cell {
     future: Mutex<Option<GuestFuture>>,
     /// Woken when a signal is raised.
     signal_waker: Mutex<Option<Waker>>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     exits: Arc<dyn Exits>,
     token: u64,
     /// Its place among the live.
@@ -133,6 +139,11 @@ impl Cell {
             0 => Poll::Pending,
             number => Poll::Ready(number),
         }
+    }
+
+    /// Whether it has had as much of the processor as it may for now.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.share.waits_until().is_some()
     }
 
     /// Whether other guests wait for a thread, so that this one should yield.
@@ -228,6 +239,7 @@ impl Cell {
     pub(crate) fn charge(&self) {
         let nanos = u64::try_from(lap().as_nanos()).unwrap_or(u64::MAX);
         self.cpu_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.share.charge(nanos);
     }
 
     /// After a poll that ended pending: idle, or back into the queue if it was woken meanwhile.
@@ -263,14 +275,59 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
+/// A place in the queue: who is furthest behind first, then who came first.
+struct Ready {
+    at: u64,
+    ticket: u64,
+    cell: Arc<Cell>,
+}
+
+impl PartialEq for Ready {
+    fn eq(&self, other: &Self) -> bool {
+        self.ticket == other.ticket
+    }
+}
+
+impl Eq for Ready {}
+
+impl PartialOrd for Ready {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ready {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.ticket).cmp(&(other.at, other.ticket))
+    }
+}
+
 #[derive(Default)]
 struct Queues {
     /// Guests that were killed.
     urgent: VecDeque<Arc<Cell>>,
-    /// Guests that can go on.
-    ready: VecDeque<Arc<Cell>>,
+    /// Guests that can go on, and places that were left.
+    ready: BinaryHeap<Reverse<Ready>>,
+    /// Where the clocks of those that go on are.
+    floor: u64,
+    /// Counts the places, which are unique so.
+    tickets: u64,
     sleeping: usize,
     stop: bool,
+}
+
+impl Queues {
+    /// Who is furthest behind.
+    fn pop_ready(&mut self) -> Option<Arc<Cell>> {
+        while let Some(Reverse(ready)) = self.ready.pop() {
+            // A place that was left for the front.
+            if ready.cell.ticket.load(Ordering::Relaxed) == ready.ticket {
+                self.floor = self.floor.max(ready.at);
+                return Some(ready.cell);
+            }
+        }
+        None
+    }
 }
 
 /// What the guest threads share.
@@ -321,14 +378,24 @@ impl Live {
 
 impl Shared {
     fn push(&self, cell: Arc<Cell>) {
-        let mut queues = lock(&self.queues);
+        self.enqueue(lock(&self.queues), cell);
+    }
+
+    fn enqueue(&self, mut queues: MutexGuard<'_, Queues>, cell: Arc<Cell>) {
         if queues.stop {
             return;
         }
-        if cell.kill.load(Ordering::Acquire) == 0 {
-            queues.ready.push_back(cell);
-        } else {
+        queues.tickets += 1;
+        let ticket = queues.tickets;
+        cell.ticket.store(ticket, Ordering::Relaxed);
+        if cell.kill.load(Ordering::Acquire) != 0 {
             queues.urgent.push_back(cell);
+        } else if let Some(until) = cell.share.waits_until() {
+            drop(queues);
+            return self.ticker.resume_at(until, cell, ticket);
+        } else {
+            let at = cell.share.catch_up(queues.floor);
+            queues.ready.push(Reverse(Ready { at, ticket, cell }));
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
         if queues.sleeping > 0 {
@@ -337,16 +404,34 @@ impl Shared {
         }
     }
 
+    /// Lets a cell go on that has waited for its share, unless it was killed meanwhile.
+    pub(crate) fn resume(&self, cell: Arc<Cell>, ticket: u64) {
+        let queues = lock(&self.queues);
+        if cell.ticket.load(Ordering::Relaxed) == ticket {
+            self.enqueue(queues, cell);
+        }
+    }
+
     /// Moves a queued cell to the front.
     fn promote(&self, cell: &Arc<Cell>) {
         let mut queues = lock(&self.queues);
-        if let Some(at) = queues
+        let ticket = cell.ticket.swap(0, Ordering::Relaxed);
+        if ticket == 0 || queues.stop {
+            // It is at the front, or a thread has just taken it.
+            return;
+        }
+        queues.urgent.push_back(Arc::clone(cell));
+        // A throttled one was not among those that wait.
+        if !queues
             .ready
             .iter()
-            .position(|queued| Arc::ptr_eq(queued, cell))
-            && let Some(cell) = queues.ready.remove(at)
+            .any(|Reverse(ready)| ready.ticket == ticket)
         {
-            queues.urgent.push_back(cell);
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        if queues.sleeping > 0 {
+            drop(queues);
+            self.available.notify_one();
         }
     }
 
@@ -357,11 +442,9 @@ impl Shared {
             if queues.stop {
                 return None;
             }
-            let cell = queues
-                .urgent
-                .pop_front()
-                .or_else(|| queues.ready.pop_front());
+            let cell = queues.urgent.pop_front().or_else(|| queues.pop_ready());
             if let Some(cell) = cell {
+                cell.ticket.store(0, Ordering::Relaxed);
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 return Some(cell);
             }
@@ -423,12 +506,14 @@ impl Executor {
     }
 
     /// Makes a cell for a guest, which runs when [`Self::submit`] gives it its future.
-    pub(crate) fn cell(&self, exits: Arc<dyn Exits>, token: u64) -> Arc<Cell> {
+    pub(crate) fn cell(&self, exits: Arc<dyn Exits>, token: u64, cpu: Cpu) -> Arc<Cell> {
         Arc::new(Cell {
             state: AtomicU8::new(IDLE),
             kill: AtomicU8::new(0),
             signal: AtomicU8::new(0),
             cpu_nanos: AtomicU64::new(0),
+            share: Share::new(cpu),
+            ticket: AtomicU64::new(0),
             memory: AtomicU64::new(0),
             beside: Beside::default(),
             used: Mutex::default(),

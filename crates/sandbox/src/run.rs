@@ -134,7 +134,7 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
         }
         // So that what it has used can be told while it computes.
         cell.charge();
-        Ok(if cell.others_wait() {
+        Ok(if cell.others_wait() || cell.is_throttled() {
             UpdateDeadline::Yield(1)
         } else {
             UpdateDeadline::Continue(1)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::executor::Cell;
-use crate::{Input, Module, Network, Output, Signal};
+use crate::{Cpu, Input, Module, Network, Output, Signal};
 
 /// One run of one container.
 pub struct Task {
@@ -24,6 +24,8 @@ pub struct Task {
     pub working_dir: Option<Arc<str>>,
     /// Bytes of linear memories and tables together.
     pub memory_bytes_max: u64,
+    /// Its share of the processors.
+    pub cpu: Cpu,
     /// A deterministic budget of executed instructions.
     pub fuel: Option<u64>,
     /// When the guest must be dead ([`KillReason::Deadline`]).

@@ -1,4 +1,5 @@
-//! The one thread that advances epochs and fires deadlines.
+//! The one thread that advances epochs, fires deadlines, and wakes guests that wait
+//! for their share of the processors.
 //!
 //! It ticks only while a guest computes, sleeps exactly until the next deadline
 //! while guests are blocked, and sleeps for ever when there is nothing to do.
@@ -25,7 +26,39 @@ const IDLE_TICKS: u32 = 50;
 struct Deadline {
     at: Instant,
     sequence: u64,
-    cell: Weak<Cell>,
+    what: Due,
+}
+
+/// What is done at a deadline.
+enum Due {
+    /// The guest is killed.
+    Kill(Weak<Cell>),
+    /// It goes on, if it still waits with that ticket. Nobody else may hold it.
+    Resume(Arc<Cell>, u64),
+}
+
+impl Due {
+    /// Whether the guest has ended, so that nothing is to be done.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Kill(cell) => cell.strong_count() == 0,
+            Self::Resume(..) => false,
+        }
+    }
+
+    fn happen(self) {
+        match self {
+            Self::Kill(cell) => {
+                if let Some(cell) = cell.upgrade() {
+                    Cell::kill(&cell, KillReason::Deadline);
+                }
+            }
+            Self::Resume(cell, ticket) => {
+                let shared = Arc::clone(&cell.shared);
+                shared.resume(cell, ticket);
+            }
+        }
+    }
 }
 
 impl PartialEq for Deadline {
@@ -103,7 +136,19 @@ impl Ticker {
 
     /// Kills `cell` when `at` has come.
     pub(crate) fn kill_at(&self, at: Instant, cell: &Arc<Cell>) {
+        self.at(at, Due::Kill(Arc::downgrade(cell)));
+    }
+
+    /// Lets `cell` go on when `at` has come, if it still waits with that ticket.
+    pub(crate) fn resume_at(&self, at: Instant, cell: Arc<Cell>, ticket: u64) {
+        self.at(at, Due::Resume(cell, ticket));
+    }
+
+    fn at(&self, at: Instant, what: Due) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.stop {
+            return;
+        }
         state.sequence += 1;
         let sequence = state.sequence;
         let soonest = state
@@ -114,14 +159,12 @@ impl Ticker {
             // Far deadlines of guests that ended long ago would pile up.
             state
                 .deadlines
-                .retain(|Reverse(deadline)| deadline.cell.strong_count() > 0);
+                .retain(|Reverse(deadline)| !deadline.what.is_over());
             state.sweep_at = SWEEP_MIN.max(2 * state.deadlines.len());
         }
-        state.deadlines.push(Reverse(Deadline {
-            at,
-            sequence,
-            cell: Arc::downgrade(cell),
-        }));
+        state
+            .deadlines
+            .push(Reverse(Deadline { at, sequence, what }));
         if soonest {
             self.wake.notify_one();
         }
@@ -149,9 +192,7 @@ impl Ticker {
             let due = Self::take_due(&mut state, now());
             if !due.is_empty() {
                 drop(state);
-                for cell in due {
-                    Cell::kill(&cell, KillReason::Deadline);
-                }
+                due.into_iter().for_each(Due::happen);
                 state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -197,18 +238,14 @@ impl Ticker {
         }
     }
 
-    fn take_due(state: &mut State, now: Instant) -> Vec<Arc<Cell>> {
+    fn take_due(state: &mut State, now: Instant) -> Vec<Due> {
         let mut due = Vec::new();
         while let Some(Reverse(deadline)) = state.deadlines.peek() {
             // Guests that have ended are dropped from the heap when they reach its top.
-            if deadline.at > now && deadline.cell.strong_count() > 0 {
+            if deadline.at > now && !deadline.what.is_over() {
                 break;
             }
-            if let Some(Reverse(deadline)) = state.deadlines.pop()
-                && let Some(cell) = deadline.cell.upgrade()
-            {
-                due.push(cell);
-            }
+            due.extend(state.deadlines.pop().map(|Reverse(deadline)| deadline.what));
         }
         due
     }
@@ -222,11 +259,16 @@ pub(crate) struct TickerThread {
 
 impl Drop for TickerThread {
     fn drop(&mut self) {
-        self.ticker
+        let mut state = self
+            .ticker
             .state
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stop = true;
+            .unwrap_or_else(PoisonError::into_inner);
+        state.stop = true;
+        // Guests that wait hold the ticker, and it them.
+        let left = std::mem::take(&mut state.deadlines);
+        drop(state);
+        drop(left);
         self.ticker.wake.notify_one();
         // A kill may have dropped the last engine, on the ticker's own thread.
         if let Some(thread) = self.thread.take()

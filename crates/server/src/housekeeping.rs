@@ -198,9 +198,9 @@ impl Api {
         let mut value: Value = serde_json::from_slice(&generic.json).ok()?;
         let some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
         let is_namespace = &*generic.resource == "namespaces";
-        if !some(&value["metadata"]["finalizers"])
-            && !(is_namespace && some(&value["spec"]["finalizers"]))
-        {
+        let is_held = some(&value["metadata"]["finalizers"])
+            || is_namespace && some(&value["spec"]["finalizers"]);
+        if !is_held {
             return None;
         }
         if is_namespace {

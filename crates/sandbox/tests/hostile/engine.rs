@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmjob_sandbox::{
-    Engine, Exit, Exits, KillReason, Limits, Module, Outcome, Output, Stream, Task,
+    Cpu, Engine, Exit, Exits, KillReason, Limits, Module, Outcome, Output, Stream, Task,
 };
 
 use crate::attack::{LATE, ONE_AT_A_TIME, eventually, row, spin};
@@ -34,6 +34,7 @@ fn task(module: &Module) -> Task {
         output: Arc::new(Nowhere),
         input: None,
         beside: None,
+        cpu: Cpu::default(),
         network: None,
         extension: None,
     }

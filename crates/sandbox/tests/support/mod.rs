@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use wasmjob_sandbox::{
-    Engine, Exit, Exits, Limits, Module, Outcome, Output, RunHandle, Stream, Task, Usage,
+    Cpu, Engine, Exit, Exits, Limits, Module, Outcome, Output, RunHandle, Stream, Task, Usage,
 };
 
 /// Sleeps through one `poll_oneoff` of 10^18 ns.
@@ -90,6 +90,14 @@ impl Sandbox {
         })
     }
 
+    /// Guests of one thread.
+    pub fn with_threads(threads: usize) -> Self {
+        let threads = threads.try_into().unwrap();
+        Self {
+            engine: Engine::builder().threads(threads).build().unwrap(),
+        }
+    }
+
     pub fn with(limits: Limits) -> Self {
         Self {
             engine: Engine::builder().limits(limits).build().unwrap(),
@@ -141,6 +149,7 @@ impl Sandbox {
             output: Arc::clone(&output) as Arc<dyn Output>,
             input: None,
             beside: None,
+            cpu: Cpu::default(),
             network: None,
             extension: None,
         };

@@ -36,7 +36,7 @@ pub(super) fn describe(object: &Value, out: &mut Tabbed) {
         yaml_text(&Value::Object(rest))
             .unwrap_or_default()
             .lines()
-            .for_each(|line| out.line(&line.replace('\t', " ")));
+            .for_each(|line| out.line(line.replace('\t', " ")));
     }
 }
 

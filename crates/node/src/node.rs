@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use tokio::sync::oneshot;
 use wasmjob_api::{ContainerState, Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
-use wasmjob_image::{ImageError, Images};
+use wasmjob_image::{ImageError, Images, Wanted};
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
 use crate::admission::{Admission, Turn};
@@ -713,10 +713,12 @@ fn load(images: &Images, prepared: &Prepared) -> TemplateImages {
     let containers = prepared.init.iter().chain(&prepared.containers);
     let load = |container: &crate::template::ContainerSpec| {
         let reference = container.object.image.as_deref().unwrap_or_default();
-        let mentions = container.termination_file();
-        images
-            .get(reference, base, container.fuel.is_some(), mentions)
-            .map_err(Arc::new)
+        let wanted = Wanted {
+            metered: container.fuel.is_some(),
+            mentions: container.termination_file(),
+            ..Wanted::new(reference, base)
+        };
+        images.get(&wanted).map_err(Arc::new)
     };
     TemplateImages {
         images: containers.map(load).collect(),

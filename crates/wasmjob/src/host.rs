@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use wasmjob_api::manifest::{self, Manifest, Source};
 use wasmjob_api::schedule::Zone;
 use wasmjob_api::{Job, Uid};
-use wasmjob_image::{ImageError, Images};
+use wasmjob_image::{ImageError, Images, Wanted};
 use wasmjob_node::{Clock as _, LogFeed, Logs, Resources};
 use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
@@ -322,7 +322,7 @@ impl Host {
     ///
     /// When it cannot be found, read, compiled or linked.
     pub fn preload(&self, image: &str, base: &Path) -> Result<(), ImageError> {
-        self.images.get(image, base, false, "").map(|_| ())
+        self.images.get(&Wanted::new(image, base)).map(|_| ())
     }
 
     /// Whether the host's thread has ended, which it does by itself only when it

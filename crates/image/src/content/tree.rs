@@ -86,6 +86,10 @@ impl Path {
 }
 
 /// The target of a link at `path`, made relative; a link out of the image is refused.
+///
+/// It is also made plain: `..` stands at its beginning only. There it goes from directory to
+/// directory; behind a name it would go from wherever another link leads, and through
+/// enough of those out of the image.
 pub(crate) fn link_target(path: &Path, target: &[u8]) -> Result<Vec<u8>, PullError> {
     let refuse = |why: &str| {
         Err(PullError::refused(format!(
@@ -96,25 +100,26 @@ pub(crate) fn link_target(path: &Path, target: &[u8]) -> Result<Vec<u8>, PullErr
     if target.is_empty() || target.len() > PATH_BYTES_MAX || target.contains(&0) {
         return refuse("has no valid target");
     }
-    let (mut depth, mut relative) = (path.parent_depth(), Vec::new());
+    let depth = path.parent_depth();
+    let (mut up, mut names) = (0, Vec::new());
     if target[0] == b'/' {
-        relative = b"../".repeat(depth);
-        depth = 0;
+        up = depth;
     }
     for part in target.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
-            b".." if depth == 0 => return refuse("leads out of the image"),
-            b".." => depth -= 1,
-            _ => depth += 1,
+            b".." if names.pop().is_some() => {}
+            b".." if up == depth => return refuse("leads out of the image"),
+            b".." => up += 1,
+            name => names.push(name),
         }
     }
-    let rest = target.iter().position(|byte| *byte != b'/');
-    relative.extend_from_slice(rest.map_or(b"", |at| &target[at..]));
-    if relative.is_empty() {
-        relative = b".".to_vec();
-    }
-    Ok(relative)
+    let all = std::iter::repeat_n(b"..".as_slice(), up).chain(names);
+    let all: Vec<&[u8]> = all.collect();
+    Ok(match all.is_empty() {
+        true => b".".to_vec(),
+        false => all.join(&b'/'),
+    })
 }
 
 impl Dir {
@@ -334,6 +339,8 @@ mod tests {
         assert_eq!(target("bin/sh", "busybox").unwrap(), "busybox");
         assert_eq!(target("bin/sh", "../x").unwrap(), "../x");
         assert_eq!(target("root", "/").unwrap(), ".");
+        assert_eq!(target("x", "d/l/..").unwrap(), "d");
+        assert_eq!(target("a/b/x", "../c/../../d/./e/").unwrap(), "../../d/e");
         assert!(target("bin/sh", "../../etc").is_err());
         assert!(target("sh", "a/../../etc").is_err());
         assert!(target("sh", "/../etc").is_err());

@@ -47,8 +47,11 @@ pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+/// A path, a kind, a link's target, the size that the header says, and what follows.
+pub(crate) type Entry<'a> = (&'a [u8], EntryType, &'a [u8], u64, &'a [u8]);
+
 /// Entries as they stand in a header, whatever they are.
-pub(crate) fn raw(entries: &[(&[u8], EntryType, &[u8], u64, &[u8])]) -> Vec<u8> {
+pub(crate) fn raw(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (path, kind, link, size, content) in entries {
         let mut header = Header::new_gnu();
@@ -67,6 +70,6 @@ pub(crate) fn raw(entries: &[(&[u8], EntryType, &[u8], u64, &[u8])]) -> Vec<u8> 
     bytes
 }
 
-pub(crate) fn raw_layer(entries: &[(&[u8], EntryType, &[u8], u64, &[u8])]) -> Packed {
+pub(crate) fn raw_layer(entries: &[Entry<'_>]) -> Packed {
     packed(TAR, &raw(entries))
 }

@@ -1,8 +1,14 @@
 //! Images from registries: what is good comes whole, once, and stays; what is hostile
 //! (rows T64 to T71 of the hostile inputs) leaves nothing.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
+mod debian;
 mod hostile;
 mod layers;
 mod real;

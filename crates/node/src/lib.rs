@@ -20,6 +20,7 @@ mod clock;
 mod downward;
 mod exec;
 mod expand;
+mod images;
 mod life;
 mod logs;
 mod node;

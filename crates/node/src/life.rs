@@ -137,7 +137,7 @@ impl Node {
             env: call.env,
             env_own: call.own,
             mounts,
-            working_dir: spec.working_dir.clone(),
+            working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
             fuel: spec.fuel,
             deadline: run.deadline,
@@ -393,6 +393,7 @@ impl Node {
             Timer::Probe(uid, slot, token, kind) => self.probe(uid, slot, token, kind),
             Timer::Measure(uid) => self.measure(uid),
             Timer::Images(uid) => self.want_images(uid),
+            Timer::ImageBackoff(uid) => self.images_back_off(uid),
         }
     }
 
@@ -436,7 +437,7 @@ impl Node {
             env: call.env,
             env_own: call.own,
             mounts,
-            working_dir: spec.working_dir.clone(),
+            working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
             fuel: spec.fuel,
             deadline: self.clock.monotonic().checked_add(probe.timeout),
@@ -590,15 +591,29 @@ fn next(run: &mut PodRun) -> Next {
 
 /// The directories of a container.
 pub(crate) fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
-    let Some(volumes) = &run.volumes else {
-        return Ok(Arc::from([]));
-    };
     let spec = run.spec(slot);
+    let image = run
+        .images
+        .as_ref()
+        .map(|all| &all.images[run.image_index(slot)]);
+    let files = image.and_then(|image| image.as_ref().ok()?.files.as_ref());
+    let mut mounts = Vec::new();
+    if let Some(files) = files {
+        mounts.push(Mount {
+            dir: files
+                .open()
+                .map_err(|error| format!("the image's files cannot be opened: {error}"))?,
+            guest_path: "/".to_owned(),
+            read_only: true,
+        });
+    }
+    let Some(volumes) = &run.volumes else {
+        return Ok(mounts.into());
+    };
     let copy = |dir: &std::os::fd::OwnedFd| {
         dir.try_clone()
             .map_err(|error| format!("a directory cannot be mounted: {error}"))
     };
-    let mut mounts = Vec::new();
     for mount in &spec.mounts {
         let Some(dir) = volumes.opened(&mount.name) else {
             continue;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use wasmjob_api::manifest::{self, Manifest, Source};
 use wasmjob_api::schedule::Zone;
 use wasmjob_api::{Job, Uid};
-use wasmjob_image::{ImageError, Images, Wanted};
+use wasmjob_image::{ImageError, Images, PullPolicy, Wanted};
 use wasmjob_node::{Clock as _, LogFeed, Logs, Resources};
 use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
@@ -313,6 +313,19 @@ impl Host {
     /// When nothing stands for it or its file cannot be read.
     pub fn locate(&self, image: &str, base: &Path) -> Result<(), ImageError> {
         self.images.locate(image, base)
+    }
+
+    /// Makes sure that an image is here, as running it would: pulls it if its policy (a
+    /// container's `imagePullPolicy`) says so, with the host's credentials. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had.
+    pub fn fetch(&self, image: &str, base: &Path, policy: Option<&str>) -> Result<(), ImageError> {
+        self.images.fetch(&Wanted {
+            policy: PullPolicy::parse(policy),
+            ..Wanted::new(image, base)
+        })
     }
 
     /// Loads and compiles the module that an image's name stands for, as running

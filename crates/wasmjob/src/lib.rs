@@ -60,7 +60,12 @@ pub use result::{ContainerResult, JobResult, PodResult};
 pub use wasmjob_api as api;
 pub use wasmjob_api::k8s_openapi;
 pub use wasmjob_controllers::{cron_job::Slots, forecast};
-pub use wasmjob_image::{Alias, Compiler, WorkerLimits, serve_compile};
+pub use wasmjob_image::{
+    Alias, Compiler, CredentialsError, Digest, Fetched, ImageConfig, ImageError, ImageLimits,
+    ImageName, Keyring, Listed, NodeCredentials, Patience, Pruned, PullError, PullErrorKind,
+    PullPolicy, Pushed, Registries, RegistriesConfig, WorkerLimits, docker_config_file,
+    serve_compile,
+};
 pub use wasmjob_node::{
     Clock, ContainerUsage, ExecError, ExecHandle, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead,
     NodeError, NodeUsage, PodUsage, Resources, lost_notice,

@@ -11,17 +11,21 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wasmjob_api::k8s_openapi::api::core::v1::Secret;
 use wasmjob_api::{ContainerState, Event, PodTemplate, Uid};
-use wasmjob_image::{Fetched, Image, ImageError, Images, Keyring};
+use wasmjob_image::{Fetched, Image, ImageError, Images, Keyring, Source};
 
 use crate::node::{News, Node, TemplateKey, template_key};
 use crate::pod::{Ending, Stage};
-use crate::template::{Prepared, TemplateImages};
+use crate::template::{ContainerSpec, Prepared, TemplateImages};
 use crate::timers::Timer;
 
 /// How long a failure is shown before it is called a back-off: a kubelet comes back to a
 /// pod about so soon.
 const SHOWN: Duration = Duration::from_secs(1);
+
+/// Secrets of one pod that are looked at; each may hold a thousand registries.
+const SECRETS_MAX: usize = 64;
 
 /// The annotation of pods that says what becomes of one whose image cannot be had: `fail`
 /// or `wait`.
@@ -49,20 +53,56 @@ impl Node {
             return;
         }
         let prepared = Arc::clone(&entry.prepared);
+        let secrets = self.pull_secrets(uid, &prepared);
         let (images, inbox) = (Arc::clone(&self.images), Arc::clone(&self.inbox));
         let pullers = self.pullers.queue();
         self.workers.submit(move || {
-            let pulled = to_pull(&images, &prepared);
+            let keys = keyring(&secrets);
+            let pulled = to_pull(&images, &prepared, &keys);
             if pulled.is_empty() {
-                let loaded = load(&images, &prepared);
+                let loaded = load(&images, &prepared, &keys);
                 return inbox.push(News::Images(prepared, Arc::new(loaded)));
             }
             pullers.submit(move || {
                 inbox.push(News::Pulling(Arc::clone(&prepared), pulled));
-                let loaded = load(&images, &prepared);
+                let loaded = load(&images, &prepared, &keys);
                 inbox.push(News::Images(prepared, Arc::new(loaded)));
             });
         });
+    }
+
+    /// The secrets that the pod names for its registries, of its own namespace. Says so
+    /// where one is not there.
+    fn pull_secrets(&mut self, uid: Uid, prepared: &Prepared) -> Vec<Arc<Secret>> {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return Vec::new();
+        };
+        let wanted = prepared.template.spec.image_pull_secrets.iter().flatten();
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for name in wanted.take(SECRETS_MAX).map(|wanted| wanted.name.as_str()) {
+            match self.objects.secret(&run.pod.namespace, name) {
+                Some(secret) => found.push(secret),
+                None => missing.push(name),
+            }
+        }
+        let (base, none) = (&prepared.template.base, Keyring::default());
+        let mut containers = prepared.init.iter().chain(&prepared.containers);
+        let is_remote = |container: &ContainerSpec| {
+            let source = self
+                .images
+                .resolve(container.wanted(base, &none).reference, base);
+            matches!(source, Ok(Source::Registry(_)))
+        };
+        if !missing.is_empty() && containers.any(is_remote) {
+            let text = format!(
+                "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+                missing.join(", ")
+            );
+            let reason = "FailedToRetrieveImagePullSecret";
+            run.events.push(Event::warning(reason, text));
+            self.touch(uid);
+        }
+        found
     }
 
     /// A registry is asked for the images `names` of a template.
@@ -207,6 +247,38 @@ impl Node {
     }
 }
 
+/// What secrets say about registries. One that cannot be read is as good as none, and its
+/// pull says that it is not allowed.
+fn keyring(secrets: &[Arc<Secret>]) -> Keyring {
+    let mut keys = Keyring::default();
+    for secret in secrets {
+        let data = |key| {
+            secret
+                .data
+                .as_ref()?
+                .get(key)
+                .map(|value| value.0.as_slice())
+        };
+        let read = match secret.type_.as_deref() {
+            Some("kubernetes.io/dockerconfigjson") => {
+                data(".dockerconfigjson").map(Keyring::docker_config_json)
+            }
+            Some("kubernetes.io/dockercfg") => data(".dockercfg").map(Keyring::docker_cfg),
+            _ => None,
+        };
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        match read {
+            Some(Ok(read)) => keys.add(read),
+            Some(Err(error)) => tracing::warn!(secret = name, %error, "no image pull secret"),
+            None => tracing::warn!(
+                secret = name,
+                "no image pull secret: its type is neither kubernetes.io/dockerconfigjson nor kubernetes.io/dockercfg"
+            ),
+        }
+    }
+    keys
+}
+
 /// Whether a pod of the template fails if an image cannot be had, however often one tries.
 fn fails(template: &PodTemplate, default: bool) -> bool {
     let annotations = template.metadata.annotations.as_ref();
@@ -229,19 +301,19 @@ pub(crate) fn is_missing(image: &Result<Image, Arc<ImageError>>) -> bool {
 }
 
 /// The images of a template for which a registry may have to be asked. Looks at the disk.
-fn to_pull(images: &Images, prepared: &Prepared) -> Vec<Arc<str>> {
-    let (base, keys) = (&prepared.template.base, Keyring::default());
+fn to_pull(images: &Images, prepared: &Prepared, keys: &Keyring) -> Vec<Arc<str>> {
+    let base = &prepared.template.base;
     let containers = prepared.init.iter().chain(&prepared.containers);
-    let pulled = containers.map(|container| container.wanted(base, &keys));
+    let pulled = containers.map(|container| container.wanted(base, keys));
     let pulled = pulled.filter(|wanted| images.may_pull(wanted));
     pulled.map(|wanted| Arc::from(wanted.reference)).collect()
 }
 
 /// Loads the images of a template. Blocks.
-fn load(images: &Images, prepared: &Prepared) -> TemplateImages {
-    let (base, keys) = (&prepared.template.base, Keyring::default());
+fn load(images: &Images, prepared: &Prepared, keys: &Keyring) -> TemplateImages {
+    let base = &prepared.template.base;
     let containers = || prepared.init.iter().chain(&prepared.containers);
-    let wanted = || containers().map(|container| container.wanted(base, &keys));
+    let wanted = || containers().map(|container| container.wanted(base, keys));
     TemplateImages {
         images: wanted()
             .map(|wanted| images.get(&wanted).map_err(Arc::new))

@@ -339,6 +339,163 @@ fn policies_and_the_annotation_are_followed() {
     );
 }
 
+/// A registry that says nothing holds up its own pods: others run, a deadline comes, and the
+/// daemon stops.
+#[test]
+fn a_registry_that_hangs_holds_up_nobody_else() {
+    let server = Server::start(|_, _| std::thread::sleep(Duration::from_secs(100)));
+    let home = Home::new();
+    std::fs::create_dir_all(home.path(".config/wasmjob")).unwrap();
+    let config = format!("[images]\nplain-http = [\"{}\"]\n", server.host);
+    home.put(".config/wasmjob/config.toml", &config);
+    let mut daemon = Daemon::start(&home);
+    // More than there are threads for pulls.
+    for n in 0..8 {
+        let text = format!(
+            "{{apiVersion: batch/v1, kind: Job, metadata: {{name: held{n}}}, spec: {{activeDeadlineSeconds: {}, template: {{spec: \
+             {{restartPolicy: Never, containers: [{{name: c, image: '{}'}}]}}}}}}}}",
+            if n == 0 { 2 } else { 600 },
+            server.image(&format!("x:{n}"))
+        );
+        let file = home.put("held.yaml", &text);
+        home.ok(&["apply", "-f", file.to_str().unwrap()]);
+    }
+    let file = home.job("./hello.wasm", "spec: {activeDeadlineSeconds: 60");
+    home.ok(&["apply", "-f", file.to_str().unwrap()]);
+    daemon.wait(&["get", "job", "j", "-o", "json"], |text| {
+        text.contains("\"Complete\"")
+    });
+    daemon.wait(&["get", "job", "held0", "-o", "json"], |text| {
+        text.contains("DeadlineExceeded")
+    });
+    let began = Instant::now();
+    let pid = rustix::process::Pid::from_child(&daemon.child);
+    // Signals that come together are one, and the second means now.
+    while daemon.child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(60) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+/// `kill -9` in the middle of a pull: what came is gone on with, and nothing is believed
+/// that was not held against its digest.
+#[test]
+fn a_pull_that_was_killed_is_gone_on_with() {
+    let module = {
+        let text = "x".repeat(3 << 20);
+        let text = format!(
+            "(module (memory 64) (data (i32.const 0) \"{text}\") (func (export \"_start\")))"
+        );
+        wat::parse_str(text).unwrap()
+    };
+    let mut shelf = Shelf::default();
+    shelf.wasm("1", &module);
+    let half = module.len() / 2;
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let server = Server::start(move |asked, to| {
+        let is_first = || first.swap(false, std::sync::atomic::Ordering::Relaxed);
+        if asked.path.contains("/blobs/") && is_first() {
+            use std::io::Write as _;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+                module.len()
+            );
+            let _ = to.write_all(head.as_bytes());
+            let _ = to.write_all(&module[..half]);
+            std::thread::sleep(Duration::from_secs(100));
+        }
+        shelf.serve(asked, to);
+    });
+    let home = Home::new();
+    let image = server.image("x:1");
+    let args = ["image", "pull", "--plain-http", &server.host, &image];
+    let mut killed = home.command(&args).stdout(Stdio::null()).spawn().unwrap();
+    let partial = home.path("cache/wasmjob/images/partial");
+    let came = || {
+        let entries = partial.read_dir().into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.metadata().unwrap().len())
+            .sum::<u64>()
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    while came() < half as u64 {
+        assert!(Instant::now() < until, "{} of {half} bytes came", came());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(home.ok(&["image", "ls", "-q"]), "", "nothing is there yet");
+    home.ok(&args);
+    let asked = server.asked();
+    let last = asked
+        .iter()
+        .rfind(|asked| asked.path.contains("/blobs/"))
+        .unwrap();
+    assert_eq!(last.header("range"), format!("bytes={half}-"));
+}
+
+/// Programs beside docker's file say who we are.
+#[test]
+fn a_credential_helper_is_asked_and_is_bounded() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(registry) = Registry::start(true) else {
+        return;
+    };
+    let home = Home::new();
+    home.configure(&registry, false);
+    let helper = |script: &str| {
+        let path = home.put("docker-credential-test", &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let config = format!("{{\"credHelpers\": {{\"{}\": \"test\"}}}}", registry.host);
+    let config = home.put("docker.json", &config);
+    let image = format!("{}/team/hello:1", registry.host);
+    let push = || {
+        let module = home.path("hello.wasm");
+        let path = format!(
+            "{}:{}",
+            home.dir.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let args = [
+            "image",
+            "push",
+            "--docker-config",
+            config.to_str().unwrap(),
+            module.to_str().unwrap(),
+            &image,
+        ];
+        texts(&home.command(&args).env("PATH", path).output().unwrap())
+    };
+    helper("read server; [ \"$1 $server\" = \"get $EXPECTED\" ] || exit 1");
+    assert!(
+        push()
+            .1
+            .contains("docker-credential-test: it ended with exit status: 1")
+    );
+    helper(&format!(
+        "read server; [ \"$1 $server\" = \"get {}\" ] && echo '{{\"Username\": \"robot\", \"Secret\": \"hunter2\"}}'",
+        registry.host
+    ));
+    let (out, err) = push();
+    assert!(out.starts_with("1: digest: sha256:"), "{out}{err}");
+    // One that floods, and one that knows nothing.
+    helper("yes hunter2");
+    let (_, err) = push();
+    assert!(
+        err.contains("docker-credential-test") && !err.contains("hunter2"),
+        "{err}"
+    );
+    helper("echo credentials not found in native keychain; exit 1");
+    let (_, err) = push();
+    assert!(err.contains("none are known for it"), "{err}");
+}
+
 /// Prints its arguments, its environment, and what is in `conf` of its working directory;
 /// ends with 1 if it can make a file there.
 const LOOKER: &str = r#"(module

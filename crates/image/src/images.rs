@@ -244,15 +244,15 @@ impl Images {
         Ok(Source::Registry(name))
     }
 
-    /// Whether getting the image may ask a registry, which may take long.
+    /// Whether getting the image asks a registry, which may take long. Looks at the disk.
     #[must_use]
-    pub fn may_pull(&self, wanted: &Wanted<'_>) -> bool {
+    pub fn must_pull(&self, wanted: &Wanted<'_>) -> bool {
         match (
             self.resolve(wanted.reference, wanted.base),
             &self.registries,
         ) {
             (Ok(Source::Registry(name)), Some(registries)) => {
-                registries.may_ask(&name, wanted.policy)
+                registries.must_ask(&name, wanted.policy, wanted.keys)
             }
             _ => false,
         }

@@ -305,7 +305,7 @@ fn to_pull(images: &Images, prepared: &Prepared, keys: &Keyring) -> Vec<Arc<str>
     let base = &prepared.template.base;
     let containers = prepared.init.iter().chain(&prepared.containers);
     let pulled = containers.map(|container| container.wanted(base, keys));
-    let pulled = pulled.filter(|wanted| images.may_pull(wanted));
+    let pulled = pulled.filter(|wanted| images.must_pull(wanted));
     pulled.map(|wanted| Arc::from(wanted.reference)).collect()
 }
 

@@ -211,6 +211,8 @@ impl Drop for Node {
         if let Some(registries) = self.images.registries() {
             registries.stop();
         }
+        // Names and connections that do not come about have time limits of their own.
+        self.pullers.let_go();
     }
 }
 

@@ -23,7 +23,7 @@ struct State {
     stop: bool,
 }
 
-/// The threads. Dropping them lets all work end that was submitted.
+/// The threads. Dropping them lets all work end that was submitted, unless they were let go.
 pub(crate) struct Workers {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -47,6 +47,18 @@ impl Workers {
     /// Does `work` on a thread.
     pub(crate) fn submit(&self, work: impl FnOnce() + Send + 'static) {
         self.queue.submit(work);
+    }
+
+    /// Waits neither for work that was not begun, which is forgotten, nor for what is being
+    /// done, which ends by itself.
+    pub(crate) fn let_go(&mut self) {
+        let mut state = self
+            .queue
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        state.work.clear();
+        self.threads.clear();
     }
 
     /// Where other threads may submit work.

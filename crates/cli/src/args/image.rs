@@ -11,22 +11,22 @@ use super::bytes;
 pub(crate) struct RegistryArgs {
     /// Keep pulled images in DIR [default: `images` in the data directory of serve, else in
     /// that of compiled modules].
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) image_dir: Option<PathBuf>,
     /// Keep so many bytes of images, e.g. 8Gi; those not used for the longest go first
     /// [default: 4Gi].
-    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    #[arg(long, global = true, value_name = "QUANTITY", value_parser = bytes)]
     pub(crate) image_disk: Option<u64>,
     /// Speak to the registry HOST (with its port) without TLS; repeatable.
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, global = true, value_name = "HOST")]
     pub(crate) plain_http: Vec<String>,
     /// Ask MIRROR for the images of REGISTRY first, e.g. docker.io=mirror.example:5000;
     /// repeatable.
-    #[arg(long = "registry-mirror", value_name = "REGISTRY=MIRROR", value_parser = mirror)]
+    #[arg(long = "registry-mirror", global = true, value_name = "REGISTRY=MIRROR", value_parser = mirror)]
     pub(crate) mirrors: Vec<(String, String)>,
     /// Log in to registries as FILE says, which `docker login` writes [default:
     /// $DOCKER_CONFIG/config.json, ~/.docker/config.json].
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) docker_config: Option<PathBuf>,
 }
 

@@ -156,12 +156,12 @@ impl Registries {
         &self.content
     }
 
-    /// Whether getting the image may ask its registry.
-    pub(crate) fn may_ask(&self, name: &ImageName, policy: PullPolicy) -> bool {
+    /// Whether getting the image asks its registry.
+    pub(crate) fn must_ask(&self, name: &ImageName, policy: PullPolicy, keys: &Keyring) -> bool {
         match policy {
             PullPolicy::Never => false,
             PullPolicy::Always => true,
-            PullPolicy::IfNotPresent => self.content.named(name).is_none(),
+            PullPolicy::IfNotPresent => self.here(name, keys).is_none(),
         }
     }
 
@@ -245,6 +245,9 @@ impl Registries {
 
     fn fetch(&self, name: &ImageName, keys: &Keyring) -> Result<Arc<Lease>, PullError> {
         let until = now() + self.patience.pull;
+        if self.http.is_stopped() {
+            return Err(PullError::unavailable("the host is stopping"));
+        }
         let pulling = self.content.begin();
         let _pulling = pulling
             .map_err(|error| PullError::host("failed to open the store of images", &error))?;

@@ -39,7 +39,7 @@ fn an_artifact_is_pulled_once_and_has_its_name_and_digest() {
     let images = images(registries(dir.path(), &server));
     let reference = server.image("team/tool:1");
     let wanted = Wanted::new(&reference, dir.path());
-    assert!(images.may_pull(&wanted));
+    assert!(images.must_pull(&wanted));
     let image = images.get(&wanted).unwrap();
     assert_eq!(
         *image.id,
@@ -48,7 +48,7 @@ fn an_artifact_is_pulled_once_and_has_its_name_and_digest() {
     assert_eq!(image.config.entrypoint, ["tool"]);
     assert!(matches!(image.fetched, Fetched::Pulled { .. }));
     let asked = server.asked().len();
-    assert!(!images.may_pull(&wanted));
+    assert!(!images.must_pull(&wanted));
     assert_eq!(images.get(&wanted).unwrap().fetched, Fetched::Present);
     assert_eq!(
         server.asked().len(),
@@ -366,4 +366,44 @@ fn a_mirror_is_asked_first_and_is_not_the_last_word() {
     assert!(origin.asked().is_empty());
     pull(&registries, &origin.image("only-there:1")).unwrap();
     assert!(!origin.asked().is_empty());
+}
+
+/// T72: a file that is swapped while it is read is one or the other, never a mixture.
+#[test]
+fn a_local_file_is_read_once_and_is_what_it_was_read_as() {
+    let dir = tempfile::tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| {
+        let text = format!(
+            "(module (memory 1) (data (i32.const 0) \"{name}\") (func (export \"_start\")))"
+        );
+        let bytes = wat::parse_str(text).unwrap();
+        std::fs::write(dir.path().join(name), &bytes).unwrap();
+        Digest::of(&bytes)
+    });
+    let images = images(Registries::new(config(&dir.path().join("images"), &[])));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut n = 0;
+            while !done.load(Ordering::Relaxed) {
+                n += 1;
+                let aside = dir.path().join("aside");
+                std::os::unix::fs::symlink(["first", "second"][n % 2], &aside).unwrap();
+                std::fs::rename(&aside, dir.path().join("m.wasm")).unwrap();
+            }
+        });
+        let wanted = Wanted {
+            mentions: "first",
+            ..Wanted::new("./m.wasm", dir.path())
+        };
+        for _ in 0..300 {
+            // Before the first link there is none.
+            let Ok(image) = images.get(&wanted) else {
+                continue;
+            };
+            assert!([first, second].contains(&image.digest));
+            assert_eq!(image.mentions, image.digest == first);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }

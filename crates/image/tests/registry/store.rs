@@ -12,7 +12,7 @@ use wasmjob_image::{
 use wasmjob_sandbox::{Engine, Limits};
 
 use crate::layers::{packed, refs, tar};
-use crate::server::{GZIP, INDEX, Server, Shelf, TAR, ZSTD};
+use crate::server::{GZIP, INDEX, Server, Shelf, TAR, ZSTD, answer};
 use crate::{config, pull, registries, wasm};
 
 fn images(registries: Registries) -> Images {
@@ -406,4 +406,68 @@ fn a_local_file_is_read_once_and_is_what_it_was_read_as() {
         }
         done.store(true, Ordering::Relaxed);
     });
+}
+
+/// Docker Hub's way: a token server, for nobody in particular, for a user, for a token of
+/// his own.
+#[test]
+fn tokens_are_fetched_from_where_the_registry_says() {
+    let mut shelf = Shelf::default();
+    shelf.wasm("1", &wasm());
+    let own = Arc::<Mutex<String>>::default();
+    let host = Arc::clone(&own);
+    let server = Server::start(move |asked, to| {
+        let realm = format!("http://{}/token", host.lock().unwrap());
+        if asked.path.starts_with("/token") {
+            let scoped = asked.path.contains("service=hub&scope=repository:team/");
+            let token = match (asked.method.as_str(), asked.header("authorization")) {
+                _ if !scoped && asked.method == "GET" => "unscoped",
+                ("POST", _) => "of-a-token",
+                // robot:hunter2
+                (_, "Basic cm9ib3Q6aHVudGVyMg==") => "of-a-user",
+                (_, "") => "of-nobody",
+                _ => return answer(to, "401 Unauthorized", &[], b""),
+            };
+            let body = json!({"token": token, "expires_in": 300}).to_string();
+            return answer(to, "200 OK", &[], body.as_bytes());
+        }
+        let wanted: &[&str] = match asked.path.contains("/public/") {
+            true => &["Bearer of-nobody", "Bearer of-a-user", "Bearer of-a-token"],
+            false => &["Bearer of-a-user", "Bearer of-a-token"],
+        };
+        if wanted.contains(&asked.header("authorization")) {
+            return shelf.serve(asked, to);
+        }
+        let challenge = format!("Bearer realm=\"{realm}\",service=\"hub\"");
+        answer(
+            to,
+            "401 Unauthorized",
+            &[("www-authenticate", &challenge)],
+            b"",
+        );
+    });
+    own.lock().unwrap().clone_from(&server.host);
+    let dir = tempfile::tempdir().unwrap();
+    let registries = registries(dir.path(), &server);
+    let login = |auth: serde_json::Value| {
+        let keys = json!({"auths": {&server.host: auth}});
+        Keyring::docker_config_json(keys.to_string().as_bytes()).unwrap()
+    };
+    let nobody = Keyring::default();
+    let user = login(json!({"username": "robot", "password": "hunter2"}));
+    let wrong = login(json!({"username": "robot", "password": "wrong"}));
+    let token = login(json!({"identitytoken": "t"}));
+    let pull = |name: &str, keys: &Keyring| {
+        let image = server.image(&format!("team/{name}/x:1"));
+        registries
+            .pull(&image, PullPolicy::Always, keys)
+            .map_err(|error| error.kind().unwrap())
+    };
+    assert!(pull("public", &nobody).is_ok());
+    assert_eq!(pull("private", &nobody), Err(PullErrorKind::Unauthorized));
+    assert_eq!(pull("private", &wrong), Err(PullErrorKind::Unauthorized));
+    assert!(pull("private", &user).is_ok() && pull("private", &token).is_ok());
+    let mut both = wrong;
+    both.add(user);
+    assert!(pull("private", &both).is_ok(), "the second of two is tried");
 }

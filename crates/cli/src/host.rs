@@ -7,7 +7,8 @@ use anyhow::Context;
 use wasmjob::api::k8s_openapi::api::core::v1::PodSpec;
 use wasmjob::api::manifest::{Loaded, Manifest, Object};
 use wasmjob::{
-    Host, HostBuilder, ImageLimits, Limits, NodeCredentials, RegistriesConfig, docker_config_file,
+    Host, HostBuilder, ImageLimits, Limits, NodeCredentials, Proxies, RegistriesConfig,
+    docker_config_file,
 };
 
 use crate::args::{HostArgs, RegistryArgs};
@@ -50,7 +51,7 @@ pub(crate) fn builder(
         builder = builder.memory(memory_bytes);
     }
     if !args.no_pull && !config.images.no_pull {
-        builder = builder.registries(registries(&args.registry, config));
+        builder = builder.registries(registries(&args.registry, config)?);
     }
     let mut limits = Limits::default();
     adjust(&mut limits);
@@ -61,7 +62,7 @@ pub(crate) fn builder(
 }
 
 /// What flags, else the config file, say about registries.
-pub(crate) fn registries(args: &RegistryArgs, config: &Config) -> RegistriesConfig {
+pub(crate) fn registries(args: &RegistryArgs, config: &Config) -> anyhow::Result<RegistriesConfig> {
     let own = &config.images;
     let mut mirrors = own.mirrors.clone();
     for (registry, mirror) in &args.mirrors {
@@ -87,7 +88,7 @@ pub(crate) fn registries(args: &RegistryArgs, config: &Config) -> RegistriesConf
         .docker_config
         .clone()
         .or_else(|| own.docker_config.clone());
-    RegistriesConfig {
+    Ok(RegistriesConfig {
         dir: args
             .image_dir
             .clone()
@@ -100,12 +101,13 @@ pub(crate) fn registries(args: &RegistryArgs, config: &Config) -> RegistriesConf
             .cloned()
             .collect(),
         mirrors,
+        proxies: Proxies::read(|name| std::env::var(name).ok())?,
         credentials: NodeCredentials {
             file: file.or_else(logged_in),
         },
         limits,
         ..RegistriesConfig::default()
-    }
+    })
 }
 
 /// Images that nothing stands for or whose file cannot be read, as errors: their

@@ -23,7 +23,10 @@ pub(crate) fn run(args: &ImageArgs) -> anyhow::Result<Exit> {
         Ok(config) => config,
         Err(error) => return Ok(usage(&error)),
     };
-    let mut about = host::registries(&args.registry, &config);
+    let mut about = match host::registries(&args.registry, &config) {
+        Ok(about) => about,
+        Err(error) => return Ok(usage(&error)),
+    };
     if let Some(data_dir) = &args.data_dir {
         about.dir = data_dir.join("images");
     }

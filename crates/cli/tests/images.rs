@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
 use serde_json::Value;
 
 use crate::debian::Registry;
@@ -437,6 +438,112 @@ fn a_pull_that_was_killed_is_gone_on_with() {
         .rfind(|asked| asked.path.contains("/blobs/"))
         .unwrap();
     assert_eq!(last.header("range"), format!("bytes={half}-"));
+}
+
+#[test]
+fn tls_is_checked_against_what_the_machine_trusts() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let pem = |label: &str, der: &[u8]| {
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        let lines: Vec<_> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        format!(
+            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+            lines.join("\n")
+        )
+    };
+    let certificate = pem("CERTIFICATE", made.cert.der());
+    let key = pem("PRIVATE KEY", &made.signing_key.serialize_der());
+    let Some(registry) = Registry::start_with(false, Some((&certificate, &key))) else {
+        return;
+    };
+    let home = Home::new();
+    let trusted = home.put("trusted.pem", &certificate);
+    let image = format!("{}/team/hello:1", registry.host);
+    let module = home.path("hello.wasm");
+    let push = ["image", "push", module.to_str().unwrap(), &image];
+    let output = home.run(&push);
+    let (out, err) = texts(&output);
+    assert_eq!((output.status.code(), out.as_str()), (Some(1), ""), "{err}");
+    assert!(
+        err.contains("certificate") && err.contains("UnknownIssuer"),
+        "{err}"
+    );
+    let output = home
+        .command(&push)
+        .env("SSL_CERT_FILE", trusted)
+        .output()
+        .unwrap();
+    let (out, err) = texts(&output);
+    assert!(out.starts_with("1: digest: sha256:"), "{out}{err}");
+}
+
+/// A proxy that carries connections: it knows names that this machine does not.
+#[test]
+fn the_usual_variables_name_a_proxy() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let mut shelf = Shelf::default();
+    shelf.wasm("1", &wat::parse_str(HELLO).unwrap());
+    let server = Server::start(move |asked, to| shelf.serve(asked, to));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let behind = server.host.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let behind = behind.clone();
+            std::thread::spawn(move || {
+                let mut client = client.unwrap();
+                let mut head = BufReader::new(client.try_clone().unwrap()).lines();
+                let first = head.next().unwrap().unwrap();
+                assert!(first.starts_with("CONNECT r.invalid:5000 "), "{first}");
+                while !head.next().unwrap().unwrap().is_empty() {}
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let mut server = std::net::TcpStream::connect(behind).unwrap();
+                let mut back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut back.0, &mut back.1));
+                let _ = std::io::copy(&mut client, &mut server);
+            });
+        }
+    });
+    let home = Home::new();
+    let pull = |no_proxy: &str| {
+        let args = [
+            "image",
+            "pull",
+            "--plain-http",
+            "r.invalid:5000",
+            "r.invalid:5000/x:1",
+        ];
+        let mut command = home.command(&args);
+        for name in [
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .env_remove("no_proxy")
+            .env("ALL_PROXY", &proxy)
+            .env("NO_PROXY", no_proxy);
+        texts(&command.output().unwrap())
+    };
+    let (out, err) = pull("localhost");
+    assert!(
+        out.starts_with("Image is up to date for r.invalid:5000/x@sha256:"),
+        "{out}{err}"
+    );
+    let (out, err) = pull("r.invalid");
+    assert!(
+        out.is_empty() && err.contains("r.invalid:5000"),
+        "{out}{err}"
+    );
 }
 
 /// Programs beside docker's file say who we are.

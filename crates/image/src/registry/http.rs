@@ -9,10 +9,11 @@ use rustls::pki_types::CertificateDer;
 use ureq::http::{HeaderMap, Request, StatusCode, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
-use ureq::{Agent, Proxy, SendBody};
+use ureq::{Agent, SendBody};
 
 use super::address::{Guard, OutOfReach, Reach, Standing};
 use super::error::{PullError, PullErrorKind};
+use super::proxy::Proxies;
 
 /// Redirects that are followed for one request; registries make one.
 const REDIRECTS_MAX: usize = 5;
@@ -57,6 +58,7 @@ pub(crate) struct Http {
     hops: [(Reach, Agent); 3],
     standing: Arc<Standing>,
     plain: Arc<[String]>,
+    proxies: Proxies,
     patience: Patience,
     stopped: Arc<AtomicBool>,
 }
@@ -79,7 +81,7 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Http {
-    pub(crate) fn new(plain: Arc<[String]>, patience: Patience) -> Self {
+    pub(crate) fn new(plain: Arc<[String]>, proxies: Proxies, patience: Patience) -> Self {
         let standing = Arc::<Standing>::default();
         let roots = roots();
         let agent = |guard| agent(guard, &roots, patience);
@@ -89,6 +91,7 @@ impl Http {
             hops: hops.map(|reach| (reach, agent(Guard::of_hops(reach)))),
             standing,
             plain,
+            proxies,
             patience,
             stopped: Arc::default(),
         }
@@ -192,15 +195,20 @@ impl Http {
             request = request.header("authorization", value);
         }
         let wrong = |error: ureq::http::Error| failure(url, error.into());
+        let proxy = self.proxies.of(url).cloned();
         let response = match ask.body {
-            None => agent.run(request.body(()).map_err(wrong)?),
+            None => {
+                let request = request.body(()).map_err(wrong)?;
+                let request = agent.configure_request(request).proxy(proxy).build();
+                agent.run(request)
+            }
             Some(mut bytes) => {
                 let request = request.header("content-length", bytes.len().to_string());
-                agent.run(
-                    request
-                        .body(SendBody::from_reader(&mut bytes))
-                        .map_err(wrong)?,
-                )
+                let request = request
+                    .body(SendBody::from_reader(&mut bytes))
+                    .map_err(wrong)?;
+                let request = agent.configure_request(request).proxy(proxy).build();
+                agent.run(request)
             }
         };
         let (parts, body) = response.map_err(failed)?.into_parts();
@@ -344,7 +352,7 @@ fn agent(guard: Guard, roots: &RootCerts, patience: Patience) -> Agent {
         .user_agent(concat!("wasmjob/", env!("CARGO_PKG_VERSION")))
         .accept_encoding(ureq::config::AutoHeaderValue::None)
         .tls_config(tls)
-        .proxy(Proxy::try_from_env())
+        .proxy(None)
         .timeout_resolve(idle)
         .timeout_connect(idle)
         .timeout_send_request(idle)

@@ -10,6 +10,7 @@ use super::error::{PullError, PullErrorKind};
 use super::http::{Http, Patience, now};
 use super::manifest::{Content as What, Descriptor, Document, config};
 use super::name::ImageName;
+use super::proxy::Proxies;
 use super::session::{Identity, Session};
 use crate::content::{ANYBODY, Content, Layer, Lease, Listed, Locked, Pruned, Record, RecordKind};
 use crate::{Digest, ImageError, ImageLimits};
@@ -61,6 +62,8 @@ pub struct RegistriesConfig {
     pub dir: PathBuf,
     /// Registries that are spoken to without TLS.
     pub plain_http: Vec<String>,
+    /// Proxies.
+    pub proxies: Proxies,
     /// Registries that are asked before another one, in this order.
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// The host's own credentials.
@@ -91,7 +94,7 @@ impl Registries {
     #[must_use]
     pub fn new(config: RegistriesConfig) -> Self {
         Self {
-            http: Http::new(config.plain_http.into(), config.patience),
+            http: Http::new(config.plain_http.into(), config.proxies, config.patience),
             content: Content::new(config.dir, config.limits),
             mirrors: config.mirrors,
             credentials: config.credentials,

@@ -21,6 +21,11 @@ const HTPASSWD: &str = "robot:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhS
 impl Registry {
     /// Starts one, which asks for a password if it should; `None` if there is none to be had.
     pub(crate) fn start(asks: bool) -> Option<Self> {
+        Self::start_with(asks, None)
+    }
+
+    /// Starts one, with TLS if it has a certificate and a key, in PEM.
+    pub(crate) fn start_with(asks: bool, tls: Option<(&str, &str)>) -> Option<Self> {
         let Some(program) = program() else {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -32,6 +37,14 @@ impl Registry {
         let dir = tempfile::tempdir().unwrap();
         let passwords = dir.path().join("htpasswd");
         std::fs::write(&passwords, HTPASSWD).unwrap();
+        let tls = tls.map_or_else(String::new, |(certificate, key)| {
+            let paths = [("cert.pem", certificate), ("key.pem", key)].map(|(name, pem)| {
+                let path = dir.path().join(name);
+                std::fs::write(&path, pem).unwrap();
+                path.display().to_string()
+            });
+            format!(", tls: {{certificate: {}, key: {}}}", paths[0], paths[1])
+        });
         let data = dir.path().join("data");
         let auth = match asks {
             true => format!(
@@ -42,7 +55,7 @@ impl Registry {
         };
         let config = dir.path().join("config.yml");
         let text = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n{auth}",
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: '127.0.0.1:0'{tls}}}\n{auth}",
             data.display()
         );
         std::fs::write(&config, text).unwrap();

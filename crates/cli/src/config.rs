@@ -61,6 +61,9 @@ pub(crate) struct ImagesConfig {
     /// Registry to mirrors, as `--registry-mirror`.
     #[serde(default)]
     pub(crate) mirrors: BTreeMap<String, Vec<String>>,
+    /// Prefix of names to files of keys, as `--verify-key`; relative to the file.
+    #[serde(default)]
+    pub(crate) verify_keys: BTreeMap<String, Vec<PathBuf>>,
     /// As `--docker-config`; relative to the file.
     pub(crate) docker_config: Option<PathBuf>,
     /// As `--no-pull`.
@@ -158,7 +161,8 @@ impl Config {
             &mut config.serve.manifests,
             &mut config.serve.token_auth_file,
         ];
-        let paths = config.allow_host_path.iter_mut();
+        let keys = config.images.verify_keys.values_mut().flatten();
+        let paths = config.allow_host_path.iter_mut().chain(keys);
         for dir in paths.chain(own.into_iter().flatten()) {
             *dir = config.dir.join(&*dir);
         }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use wasmjob::api::k8s_openapi::api::core::v1::PodSpec;
 use wasmjob::api::manifest::{Loaded, Manifest, Object};
 use wasmjob::{
-    Host, HostBuilder, ImageLimits, Limits, NodeCredentials, Proxies, RegistriesConfig,
+    Host, HostBuilder, ImageLimits, Limits, NodeCredentials, Proxies, RegistriesConfig, Signatures,
     docker_config_file,
 };
 
@@ -101,6 +101,7 @@ pub(crate) fn registries(args: &RegistryArgs, config: &Config) -> anyhow::Result
             .cloned()
             .collect(),
         mirrors,
+        signatures: signatures(args, config)?,
         proxies: Proxies::read(|name| std::env::var(name).ok())?,
         credentials: NodeCredentials {
             file: file.or_else(logged_in),
@@ -108,6 +109,20 @@ pub(crate) fn registries(args: &RegistryArgs, config: &Config) -> anyhow::Result
         limits,
         ..RegistriesConfig::default()
     })
+}
+
+/// Which images must be signed.
+fn signatures(args: &RegistryArgs, config: &Config) -> anyhow::Result<Signatures> {
+    let mut signatures = Signatures::default();
+    let own = config.images.verify_keys.iter();
+    let own = own.flat_map(|(prefix, files)| files.iter().map(move |file| (prefix, file)));
+    let given = args.verify_keys.iter().map(|(prefix, file)| (prefix, file));
+    for (prefix, file) in own.chain(given) {
+        let context = || format!("--verify-key {prefix}={}", file.display());
+        let pem = std::fs::read_to_string(file).with_context(context)?;
+        signatures.require(prefix, &pem).with_context(context)?;
+    }
+    Ok(signatures)
 }
 
 /// Images that nothing stands for or whose file cannot be read, as errors: their

@@ -230,6 +230,43 @@ fn a_run_whose_image_cannot_be_had_runs_nothing() {
     assert!(texts(&output).1.contains("pulls from no registry"));
 }
 
+#[test]
+fn an_image_that_must_be_signed_is_not_run_unsigned() {
+    let mut shelf = Shelf::default();
+    shelf.wasm("1", &wat::parse_str(HELLO).unwrap());
+    let server = Server::start(move |asked, to| shelf.serve(asked, to));
+    let home = Home::new();
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n";
+    let key = home.put("key.pub", pem);
+    let job = home.job(&server.image("x:1"), "spec: {activeDeadlineSeconds: 60");
+    let rule = format!("{}={}", server.host, key.display());
+    let run = |rule: &str| {
+        let args = [
+            "run",
+            "--plain-http",
+            &server.host,
+            "--verify-key",
+            rule,
+            job.to_str().unwrap(),
+        ];
+        let output = home.run(&args);
+        let (out, err) = texts(&output);
+        assert_eq!((output.status.code(), out.as_str()), (Some(2), ""), "{err}");
+        err
+    };
+    let err = run(&rule);
+    assert!(
+        err.contains("is not signed by a key that counts for it"),
+        "{err}"
+    );
+    let err = run(&format!("*={}", job.display()));
+    assert!(
+        err.contains("--verify-key *=") && err.contains("no public key"),
+        "{err}"
+    );
+    home.ok(&["run", "--plain-http", &server.host, job.to_str().unwrap()]);
+}
+
 /// The private registry of the seeds (rows 42, 43): a secret of the namespace, and no login
 /// of the host.
 #[test]

@@ -76,6 +76,9 @@ pub(crate) struct Named {
     pub(crate) digest: Digest,
     /// Who has shown that he may pull it: fingerprints, or [`ANYBODY`].
     pub(crate) access: Vec<String>,
+    /// The key that has signed it, if one had to.
+    #[serde(default)]
+    pub(crate) signed_by: Option<String>,
 }
 
 /// An image that nobody removes as long as this lives.
@@ -253,8 +256,14 @@ impl Content {
         (named.name == name.to_string()).then_some(named)
     }
 
-    /// Remembers what `name` stands for, and one more who may use it.
-    pub(crate) fn name(&self, name: &ImageName, digest: Digest, who: &str) -> io::Result<()> {
+    /// Remembers what `name` stands for, one more who may use it, and who has signed it.
+    pub(crate) fn name(
+        &self,
+        name: &ImageName,
+        digest: Digest,
+        who: &str,
+        signed_by: Option<String>,
+    ) -> io::Result<()> {
         let mut access = match self.named(name) {
             Some(named) if named.digest == digest => named.access,
             _ => Vec::new(),
@@ -269,6 +278,7 @@ impl Content {
             name: name.to_string(),
             digest,
             access,
+            signed_by,
         };
         let bytes = serde_json::to_vec(&named).map_err(io::Error::other)?;
         write_whole(&self.aside(), &self.name_path(name), &bytes)

@@ -28,12 +28,15 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// The reason of a waiting container: `InvalidImageName`, `ErrImagePull` or
-    /// `ErrImageNeverPull`, and `StartError` for a module that cannot run.
+    /// The reason of a waiting container: `InvalidImageName`, `ErrImagePull`,
+    /// `SignatureValidationFailed` or `ErrImageNeverPull`, and `StartError` for a module that cannot run.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
             Self::InvalidName(_) => "InvalidImageName",
+            Self::Registry(error) if error.kind == PullErrorKind::Unsigned => {
+                "SignatureValidationFailed"
+            }
             Self::Pull(_) | Self::Registry(_) => "ErrImagePull",
             Self::NeverPull => "ErrImageNeverPull",
             Self::Module { .. } => "StartError",

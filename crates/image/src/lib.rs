@@ -29,7 +29,7 @@ pub use error::ImageError;
 pub use images::{Image, ImageFiles, Images, ImagesBuilder, Wanted};
 pub use reference::{Alias, AliasError, Source};
 pub use registry::{
-    CredentialsError, Fetched, ImageConfig, ImageName, Keyring, NodeCredentials, Patience, Proxies,
-    ProxyError, PullError, PullErrorKind, PullPolicy, Pushed, Registries, RegistriesConfig,
-    docker_config_file,
+    CredentialsError, Fetched, ImageConfig, ImageName, KeyError, Keyring, NodeCredentials,
+    Patience, Proxies, ProxyError, PullError, PullErrorKind, PullPolicy, Pushed, Registries,
+    RegistriesConfig, Signatures, docker_config_file,
 };

@@ -16,6 +16,7 @@ mod proxy;
 mod pull;
 mod push;
 mod session;
+mod signature;
 
 pub use self::credentials::{CredentialsError, Keyring, NodeCredentials, docker_config_file};
 pub use self::error::{PullError, PullErrorKind};
@@ -27,3 +28,4 @@ pub use self::proxy::{Proxies, ProxyError};
 pub(crate) use self::pull::Held;
 pub use self::pull::{Fetched, PullPolicy, Registries, RegistriesConfig};
 pub use self::push::Pushed;
+pub use self::signature::{KeyError, Signatures};

@@ -233,7 +233,7 @@ impl Node {
                 continue;
             };
             // A wrong name does not become right, and what must not be pulled is not.
-            if reason != "ErrImagePull" {
+            if !matches!(&**reason, "ErrImagePull" | "SignatureValidationFailed") {
                 continue;
             }
             let text = format!("Back-off pulling image \"{name}\"");

@@ -63,9 +63,9 @@ pub use wasmjob_api::k8s_openapi;
 pub use wasmjob_controllers::{cron_job::Slots, forecast};
 pub use wasmjob_image::{
     Alias, Compiler, CredentialsError, Digest, Fetched, ImageConfig, ImageError, ImageLimits,
-    ImageName, Keyring, Listed, NodeCredentials, Patience, Proxies, ProxyError, Pruned, PullError,
-    PullErrorKind, PullPolicy, Pushed, Registries, RegistriesConfig, WorkerLimits,
-    docker_config_file, serve_compile,
+    ImageName, KeyError, Keyring, Listed, NodeCredentials, Patience, Proxies, ProxyError, Pruned,
+    PullError, PullErrorKind, PullPolicy, Pushed, Registries, RegistriesConfig, Signatures,
+    WorkerLimits, docker_config_file, serve_compile,
 };
 pub use wasmjob_node::{
     Clock, ContainerUsage, ExecError, ExecHandle, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead,

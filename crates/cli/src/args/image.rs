@@ -24,6 +24,10 @@ pub(crate) struct RegistryArgs {
     /// repeatable.
     #[arg(long = "registry-mirror", global = true, value_name = "REGISTRY=MIRROR", value_parser = mirror)]
     pub(crate) mirrors: Vec<(String, String)>,
+    /// Run images below PREFIX (a registry, or a repository there; * for all) only if they
+    /// are signed, by cosign and the public key in FILE; repeatable.
+    #[arg(long = "verify-key", global = true, value_name = "PREFIX=FILE", value_parser = verify_key)]
+    pub(crate) verify_keys: Vec<(String, PathBuf)>,
     /// Log in to registries as FILE says, which `docker login` writes [default:
     /// $DOCKER_CONFIG/config.json, ~/.docker/config.json].
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -36,6 +40,15 @@ fn mirror(text: &str) -> Result<(String, String), String> {
             Ok((registry.to_owned(), mirror.to_owned()))
         }
         _ => Err("expected REGISTRY=MIRROR, such as docker.io=mirror.example:5000".to_owned()),
+    }
+}
+
+fn verify_key(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((prefix, file)) if !prefix.is_empty() && !file.is_empty() => {
+            Ok((prefix.to_owned(), PathBuf::from(file)))
+        }
+        _ => Err("expected PREFIX=FILE, such as r.example/team=cosign.pub".to_owned()),
     }
 }
 

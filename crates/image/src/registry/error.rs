@@ -11,6 +11,8 @@ pub enum PullErrorKind {
     Corrupt,
     /// It is an image, and none that can run here.
     Unsupported,
+    /// It has no signature of a key that counts for it.
+    Unsigned,
     /// A limit or a rule of this host stands against it.
     Refused,
     /// The registry cannot be reached, or has trouble of its own.

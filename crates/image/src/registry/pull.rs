@@ -12,6 +12,7 @@ use super::manifest::{Content as What, Descriptor, Document, config};
 use super::name::ImageName;
 use super::proxy::Proxies;
 use super::session::{Identity, Session};
+use super::signature::Signatures;
 use crate::content::{ANYBODY, Content, Layer, Lease, Listed, Locked, Pruned, Record, RecordKind};
 use crate::{Digest, ImageError, ImageLimits};
 
@@ -68,6 +69,8 @@ pub struct RegistriesConfig {
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// The host's own credentials.
     pub credentials: NodeCredentials,
+    /// Which images must be signed, and by whom.
+    pub signatures: Signatures,
     /// What an image may take.
     pub limits: ImageLimits,
     /// How patient we are.
@@ -80,6 +83,7 @@ pub struct Registries {
     content: Content,
     mirrors: BTreeMap<String, Vec<String>>,
     credentials: NodeCredentials,
+    signatures: Signatures,
     patience: Patience,
 }
 
@@ -98,6 +102,7 @@ impl Registries {
             content: Content::new(config.dir, config.limits),
             mirrors: config.mirrors,
             credentials: config.credentials,
+            signatures: config.signatures,
             patience: config.patience,
         }
     }
@@ -215,7 +220,8 @@ impl Registries {
             let mut own = keys.find(name).into_iter();
             own.any(|secret| named.access.contains(&secret.fingerprint(&salt)))
         };
-        may.then(|| self.content.lease(named.digest))?
+        let is_signed = self.signatures.is_known(name, named.signed_by.as_deref());
+        (may && is_signed).then(|| self.content.lease(named.digest))?
     }
 
     /// Whom we may be to the registry of `name`: the pod's secrets, else the host's, else
@@ -285,14 +291,21 @@ impl Registries {
         let looked_up = session.look_up(&wanted)?;
         let looked_up = looked_up.filter(|digest| name.digest.is_none_or(|own| own == *digest));
         if let Some(lease) = looked_up.and_then(|digest| self.content.lease(digest)) {
-            let who = session.who();
+            let digest = lease.record.digest;
+            let signed_by = self
+                .signatures
+                .verify(&mut session, &self.content, name, digest)?;
             self.content
-                .name(name, lease.record.digest, who)
+                .name(name, digest, session.who(), signed_by)
                 .map_err(host)?;
             return Ok(lease);
         }
         let top = session.manifest(&wanted, name.digest)?;
         let digest = top.digest;
+        // Before anything of it is fetched, unpacked or named.
+        let signed_by = self
+            .signatures
+            .verify(&mut session, &self.content, name, digest)?;
         // Whoever else pulls it is waited for.
         let lock = self.content.aside().with_file_name("partial");
         let lock = lock.join(format!("{}.pull", digest.digits()));
@@ -306,7 +319,7 @@ impl Registries {
             self.content.publish(&record).map_err(host)?;
         }
         self.content
-            .name(name, digest, session.who())
+            .name(name, digest, session.who(), signed_by)
             .map_err(host)?;
         let lease = self.content.lease(digest);
         lock.remove().map_err(host)?;

@@ -13,6 +13,7 @@ mod hostile;
 mod layers;
 mod real;
 mod server;
+mod signed;
 mod store;
 
 use std::path::Path;

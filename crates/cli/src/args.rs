@@ -2,6 +2,7 @@
 
 mod client;
 mod cron;
+mod image;
 
 use std::io::{IsTerminal, Stderr};
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub(crate) use self::client::{
     LogsArgs, NamedArgs, SelectArgs, TopArgs, TopOf, TreeArgs, TriggerArgs,
 };
 pub(crate) use self::cron::{ForecastArgs, Format, NextArgs, TakesArg};
+pub(crate) use self::image::{ImageArgs, ImageCommand, ImageOutput, RegistryArgs};
 use crate::exit::Exit;
 
 /// The version with the engine's.
@@ -47,6 +49,7 @@ Examples:
   wasmjob serve --manifests /etc/wasmjob    run what is there, on time, for good
   wasmjob next cronjobs/                    when each CronJob runs next
   wasmjob forecast --for 30d cronjobs/      what would run in the next 30 days
+  wasmjob image push a.wasm r.example/a:1   put a module where `image: r.example/a:1` finds it
   wasmjob get jobs,pods                     what a running daemon has; also describe,
                                             logs, apply, delete, trigger, tree, …
 
@@ -78,6 +81,8 @@ pub(crate) enum Command {
     Next(NextArgs),
     /// Play CronJobs through in virtual time: what would run, what would be in its way.
     Forecast(ForecastArgs),
+    /// Pull, list, inspect, prune and push images.
+    Image(ImageArgs),
     #[command(flatten)]
     Client(ClientCommand),
     /// Print completions for a shell.
@@ -154,6 +159,11 @@ pub(crate) struct HostArgs {
     /// Keep no compiled modules.
     #[arg(long, conflicts_with = "cache_dir")]
     pub(crate) no_cache: bool,
+    /// Pull no images from registries.
+    #[arg(long)]
+    pub(crate) no_pull: bool,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 /// The arguments of `serve`.

@@ -40,11 +40,39 @@ pub(crate) struct Config {
     /// As `--no-cache`.
     #[serde(default)]
     pub(crate) no_cache: bool,
+    /// What concerns images of registries.
+    #[serde(default)]
+    pub(crate) images: ImagesConfig,
     /// What concerns `serve` only.
     #[serde(default)]
     pub(crate) serve: ServeConfig,
     #[serde(skip)]
     dir: PathBuf,
+}
+
+/// The keys of `[images]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ImagesConfig {
+    /// As `--image-dir`; relative to the file.
+    pub(crate) dir: Option<PathBuf>,
+    /// As `--image-disk`.
+    #[serde(default, deserialize_with = "quantity")]
+    pub(crate) disk: Option<u64>,
+    /// As `--plain-http`.
+    #[serde(default)]
+    pub(crate) plain_http: Vec<String>,
+    /// Registry to mirrors, as `--registry-mirror`.
+    #[serde(default)]
+    pub(crate) mirrors: BTreeMap<String, Vec<String>>,
+    /// Prefix of names to files of keys, as `--verify-key`; relative to the file.
+    #[serde(default)]
+    pub(crate) verify_keys: BTreeMap<String, Vec<PathBuf>>,
+    /// As `--docker-config`; relative to the file.
+    pub(crate) docker_config: Option<PathBuf>,
+    /// As `--no-pull`.
+    #[serde(default)]
+    pub(crate) no_pull: bool,
 }
 
 /// The keys of `[serve]`: its flags.
@@ -137,11 +165,14 @@ impl Config {
         config.dir = path.parent().map(Path::to_owned).unwrap_or_default();
         let own = [
             &mut config.cache_dir,
+            &mut config.images.dir,
+            &mut config.images.docker_config,
             &mut config.serve.data_dir,
             &mut config.serve.manifests,
             &mut config.serve.token_auth_file,
         ];
-        let paths = config.allow_host_path.iter_mut();
+        let keys = config.images.verify_keys.values_mut().flatten();
+        let paths = config.allow_host_path.iter_mut().chain(keys);
         for dir in paths.chain(own.into_iter().flatten()) {
             *dir = config.dir.join(&*dir);
         }

@@ -13,6 +13,7 @@ mod exit;
 mod files;
 mod forecast;
 mod host;
+mod image;
 mod next;
 mod report;
 mod run;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check::check(check),
         Command::Next(next) => next::next(next),
         Command::Forecast(forecast) => forecast::forecast(forecast),
+        Command::Image(args) => image::run(args),
         Command::Client(command) => client::run(command),
         Command::Completions { shell } => args::print_completions(*shell),
     };

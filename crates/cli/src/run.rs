@@ -45,7 +45,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         }
     }
     let host = builder.build().context("failed to start the host")?;
-    let missing = host::missing_images(&host, &manifest);
+    let missing = host::missing_images(&host, &manifest, true);
     if !missing.is_empty() {
         missing.iter().for_each(say);
         return Ok(Exit::Usage);
@@ -93,6 +93,8 @@ fn builder(args: &RunArgs, config: &Config, slots: u32) -> anyhow::Result<wasmjo
     let mut builder = host::builder(&args.host, config, |limits| {
         limits.guests = slots.min(limits.guests);
     })?;
+    // Nobody is there to mend it, and the exit code waits.
+    builder = builder.fail_on_terminal_pull(true);
     if let Some(seed) = args.seed {
         builder = builder.seed(seed);
     }

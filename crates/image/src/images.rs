@@ -1,15 +1,21 @@
 //! The images of one host.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use wasmjob_sandbox::{Engine, Module, ModuleKind, scan};
 
 use crate::cache::{Cache, CacheKey, read_regular};
 use crate::compiler::Refused;
+use crate::content::{Lease, NoProgram, RecordKind, Rootfs};
 use crate::reference::{file, matches_name, normalise};
-use crate::{Alias, Compiler, Digest, ImageError, Source};
+use crate::registry::Held;
+use crate::{
+    Alias, Compiler, Digest, Fetched, ImageConfig, ImageError, ImageName, Keyring, PullError,
+    PullPolicy, Registries, Source,
+};
 
 /// Compiled modules that are kept in memory though nobody runs them.
 const MODULES_KEPT: usize = 64;
@@ -21,12 +27,89 @@ pub struct Image {
     pub module: Module,
     /// What it was made of.
     pub digest: Digest,
-    /// The digest as text: `imageID`.
+    /// `imageID`: the digest as text, with the image's name if it came from a registry.
     pub id: Arc<str>,
-    /// The module's name: the last part of its path. `argv[0]` where a pod gives no command.
+    /// The module's name: the last part of its path.
     pub name: Arc<str>,
-    /// Words that were looked for in the module's bytes; see [`Images::get`].
+    /// Words that were looked for in the module's bytes; see [`Wanted::mentions`].
     pub mentions: bool,
+    /// How it is run where the container does not say. A bare module's entry point is
+    /// its name.
+    pub config: Arc<ImageConfig>,
+    /// The image's files, if it has any. They stay as long as a clone of this lives.
+    pub files: Option<ImageFiles>,
+    /// How it came.
+    pub fetched: Fetched,
+    /// Nobody removes it from the disk as long as this lives.
+    _lease: Option<Arc<Lease>>,
+}
+
+/// An image's file system, to read.
+#[derive(Clone, Debug)]
+pub struct ImageFiles(Rootfs);
+
+impl ImageFiles {
+    /// Opens its root.
+    ///
+    /// # Errors
+    ///
+    /// When the disk cannot be read.
+    pub fn open(&self) -> std::io::Result<OwnedFd> {
+        Ok(std::fs::File::open(&self.0.dir)?.into())
+    }
+}
+
+/// What is asked of [`Images::get`].
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The image's name.
+    pub reference: &'a str,
+    /// The directory of the manifest that says so.
+    pub base: &'a Path,
+    /// With code that counts fuel.
+    pub metered: bool,
+    /// A text to look for in the module's bytes.
+    pub mentions: &'a str,
+    /// When its registry is asked.
+    pub policy: PullPolicy,
+    /// Credentials for it, beside the host's.
+    pub keys: &'a Keyring,
+    /// The program that the container names, in an image that has several.
+    pub command: Option<&'a str>,
+    /// Where the container is run, if it says.
+    pub working_dir: Option<&'a str>,
+    /// Where the container looks for programs, if it says.
+    pub path: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// The image `reference` of a manifest in `base`, as it is.
+    #[must_use]
+    pub fn new(reference: &'a str, base: &'a Path) -> Self {
+        static NONE: LazyLock<Keyring> = LazyLock::new(Keyring::default);
+        Self {
+            reference,
+            base,
+            metered: false,
+            mentions: "",
+            policy: PullPolicy::IfNotPresent,
+            keys: &NONE,
+            command: None,
+            working_dir: None,
+            path: None,
+        }
+    }
+}
+
+/// A module's bytes, with what surrounds them.
+struct Found {
+    bytes: Arc<[u8]>,
+    name: Arc<str>,
+    id: Option<Arc<str>>,
+    config: ImageConfig,
+    files: Option<ImageFiles>,
+    fetched: Fetched,
+    lease: Option<Arc<Lease>>,
 }
 
 /// Configures [`Images`].
@@ -36,6 +119,7 @@ pub struct ImagesBuilder {
     given: Vec<(String, Source)>,
     cache_dir: Option<PathBuf>,
     compiler: Compiler,
+    registries: Option<Arc<Registries>>,
 }
 
 impl ImagesBuilder {
@@ -71,6 +155,13 @@ impl ImagesBuilder {
         self
     }
 
+    /// Lets images come from registries; without this, none do.
+    #[must_use]
+    pub fn registries(mut self, registries: Arc<Registries>) -> Self {
+        self.registries = Some(registries);
+        self
+    }
+
     /// Makes the images of `engine`. A cache directory that cannot be used is
     /// reported and left alone: it saves time, nothing else.
     #[must_use]
@@ -88,6 +179,7 @@ impl ImagesBuilder {
             given: self.given,
             cache,
             compiler: self.compiler,
+            registries: self.registries,
             loaded: Mutex::default(),
         }
     }
@@ -106,6 +198,7 @@ pub struct Images {
     given: Vec<(String, Source)>,
     cache: Option<Cache>,
     compiler: Compiler,
+    registries: Option<Arc<Registries>>,
     /// By digest; the inner lock is held while one is compiled, so that others wait for it.
     loaded: Mutex<HashMap<Key, Arc<Mutex<Option<Loaded>>>>>,
 }
@@ -142,14 +235,47 @@ impl Images {
         if let Some(path) = file(reference, base)? {
             return Ok(Source::File(path));
         }
-        Err(ImageError::Pull(format!(
-            "failed to pull image {reference:?}: it is no file (./x.wasm, /x.wasm), no alias maps it, and registries are not supported yet; map it with --alias {}=./module.wasm",
-            normalise(reference)
-        )))
+        let name = ImageName::parse(reference).map_err(ImageError::InvalidName)?;
+        if self.registries.is_none() {
+            return Err(ImageError::Pull(format!(
+                "failed to pull image {reference:?}: it is no file (./x.wasm, /x.wasm), no alias maps it, and this host pulls from no registry"
+            )));
+        }
+        Ok(Source::Registry(name))
+    }
+
+    /// Whether getting the image asks a registry, which may take long. Looks at the disk.
+    #[must_use]
+    pub fn must_pull(&self, wanted: &Wanted<'_>) -> bool {
+        match (
+            self.resolve(wanted.reference, wanted.base),
+            &self.registries,
+        ) {
+            (Ok(Source::Registry(name)), Some(registries)) => {
+                registries.must_ask(&name, wanted.policy, wanted.keys)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the image is of a registry, and must be looked up for each pod.
+    #[must_use]
+    pub fn is_moving(&self, wanted: &Wanted<'_>) -> bool {
+        wanted.policy == PullPolicy::Always
+            && matches!(
+                self.resolve(wanted.reference, wanted.base),
+                Ok(Source::Registry(_))
+            )
+    }
+
+    /// The registries, if images may come from any.
+    #[must_use]
+    pub fn registries(&self) -> Option<&Arc<Registries>> {
+        self.registries.as_ref()
     }
 
     /// Whether the image `reference` of a manifest in the directory `base` is
-    /// there, without loading it.
+    /// there, without loading it. Of a registry's only the name is looked at.
     ///
     /// # Errors
     ///
@@ -166,21 +292,33 @@ impl Images {
         std::fs::File::open(&path).map(|_| ()).map_err(unreadable)
     }
 
-    /// The image `reference` of a manifest in the directory `base`. `mentions`
-    /// is a text to look for in the module's bytes.
+    /// Makes sure that the image is here: pulls it if that is wanted, and compiles nothing.
     ///
     /// # Errors
     ///
-    /// When it cannot be found, read, compiled or linked.
-    pub fn get(
-        &self,
-        reference: &str,
-        base: &Path,
-        metered: bool,
-        mentions: &str,
-    ) -> Result<Image, ImageError> {
-        let (name, bytes) = self.read(&self.resolve(reference, base)?)?;
-        let digest = Digest::of(&bytes);
+    /// When it cannot be had.
+    pub fn fetch(&self, wanted: &Wanted<'_>) -> Result<(), ImageError> {
+        match (
+            self.resolve(wanted.reference, wanted.base)?,
+            &self.registries,
+        ) {
+            (Source::Registry(name), Some(registries)) => registries
+                .ensure(&name, wanted.policy, wanted.keys)
+                .map(|_| ())
+                .map_err(|error| self.hinted(error, wanted.reference)),
+            _ => self.locate(wanted.reference, wanted.base),
+        }
+    }
+
+    /// The image that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be found, read, pulled, compiled or linked.
+    pub fn get(&self, wanted: &Wanted<'_>) -> Result<Image, ImageError> {
+        let found = self.find(wanted)?;
+        let (bytes, metered) = (&found.bytes, wanted.metered);
+        let digest = Digest::of(bytes);
         let slot = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             if loaded.len() >= MODULES_KEPT {
@@ -192,43 +330,128 @@ impl Images {
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = match &*slot {
             Some(loaded) => loaded.clone(),
-            None => match self.load(&bytes, digest, metered) {
+            None => match self.load(bytes, digest, metered) {
                 Ok(module) => slot.insert(Ok(module)).clone(),
                 Err(refused) if refused.lasting => slot.insert(Err(refused.text)).clone(),
                 Err(refused) => Err(refused.text),
             },
         };
         let module = loaded.map_err(|text| ImageError::Module {
-            name: name.to_string(),
+            name: found.name.to_string(),
             text,
         })?;
-        let mentions = !mentions.is_empty()
+        let mentions = !wanted.mentions.is_empty()
             && bytes
-                .windows(mentions.len())
-                .any(|window| window == mentions.as_bytes());
+                .windows(wanted.mentions.len())
+                .any(|window| window == wanted.mentions.as_bytes());
         Ok(Image {
             module,
             digest,
-            id: Arc::from(digest.to_string()),
-            name,
+            id: found.id.unwrap_or_else(|| Arc::from(digest.to_string())),
+            name: found.name,
             mentions,
+            config: Arc::new(found.config),
+            files: found.files,
+            fetched: found.fetched,
+            _lease: found.lease,
         })
     }
 
-    fn read(&self, source: &Source) -> Result<(Arc<str>, Arc<[u8]>), ImageError> {
-        let path = match source {
-            Source::Bytes { name, bytes } => return Ok((Arc::clone(name), Arc::clone(bytes))),
-            Source::File(path) => path,
+    /// The module's bytes.
+    fn find(&self, wanted: &Wanted<'_>) -> Result<Found, ImageError> {
+        let local = |name: Arc<str>, bytes| Found {
+            bytes,
+            config: ImageConfig {
+                entrypoint: vec![name.to_string()],
+                ..ImageConfig::default()
+            },
+            name,
+            id: None,
+            files: None,
+            fetched: Fetched::Local,
+            lease: None,
         };
-        // A link is followed once, here; what it led to is opened and read once.
-        let real = path.canonicalize();
-        let read =
-            real.and_then(|real| read_regular(&real, self.engine.limits().module_bytes as u64));
-        let bytes = read.map_err(|error| unreadable(path, &error))?;
-        let name = path
-            .file_name()
-            .map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
-        Ok((Arc::from(name), Arc::from(bytes)))
+        match self.resolve(wanted.reference, wanted.base)? {
+            Source::Bytes { name, bytes } => Ok(local(name, bytes)),
+            Source::File(path) => {
+                // A link is followed once, here; what it led to is opened and read once.
+                let real = path.canonicalize();
+                let read = real.and_then(|real| read_regular(&real, self.module_bytes_max()));
+                let bytes = read.map_err(|error| unreadable(&path, &error))?;
+                let name = path
+                    .file_name()
+                    .map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
+                Ok(local(Arc::from(name), Arc::from(bytes)))
+            }
+            Source::Registry(name) => self
+                .pulled(&name, wanted)
+                .map_err(|error| self.hinted(error, wanted.reference)),
+        }
+    }
+
+    fn module_bytes_max(&self) -> u64 {
+        self.engine.limits().module_bytes as u64
+    }
+
+    fn pulled(&self, name: &ImageName, wanted: &Wanted<'_>) -> Result<Found, ImageError> {
+        let Some(registries) = &self.registries else {
+            return Err(ImageError::NeverPull);
+        };
+        let Held { lease, fetched } = registries.ensure(name, wanted.policy, wanted.keys)?;
+        let record = &lease.record;
+        let id = Some(Arc::from(name.pinned(record.digest)));
+        let max = self.module_bytes_max();
+        match &record.kind {
+            RecordKind::Wasm { layer, title } => {
+                let bytes = registries.content().read_blob(*layer, max);
+                let bytes = bytes.map_err(|error| {
+                    ImageError::Registry(PullError::host("failed to read the image", &error))
+                })?;
+                let title = title.as_deref().unwrap_or_else(|| name.last());
+                Ok(Found {
+                    bytes: Arc::from(bytes),
+                    config: ImageConfig {
+                        entrypoint: vec![title.to_owned()],
+                        ..ImageConfig::default()
+                    },
+                    name: Arc::from(title),
+                    id,
+                    files: None,
+                    fetched,
+                    lease: Some(lease),
+                })
+            }
+            RecordKind::Rootfs(config) => {
+                let files = Rootfs {
+                    dir: registries.content().rootfs_path(record.manifest),
+                    _lease: Arc::clone(&lease),
+                };
+                let (name, bytes) = program(&files, config, wanted, max)?;
+                Ok(Found {
+                    bytes: Arc::from(bytes),
+                    config: config.clone(),
+                    name: Arc::from(name),
+                    id,
+                    files: Some(ImageFiles(files)),
+                    fetched,
+                    lease: Some(lease),
+                })
+            }
+        }
+    }
+
+    /// Adds what helps those who meant an alias.
+    fn hinted(&self, error: ImageError, reference: &str) -> ImageError {
+        match error {
+            ImageError::Registry(error) if !reference.contains('/') => {
+                let hint = format!(
+                    "; no alias maps it, either: --alias {}=./module.wasm",
+                    normalise(reference)
+                );
+                ImageError::Registry(error.hint(&hint))
+            }
+            error => error,
+        }
     }
 
     fn load(&self, wasm: &[u8], digest: Digest, metered: bool) -> Result<Module, Refused> {
@@ -268,4 +491,42 @@ impl Images {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> ImageError {
     ImageError::Pull(format!("failed to read module {}: {error}", path.display()))
+}
+
+/// The program that a container runs, of an image with files: its name and its bytes.
+fn program<'a>(
+    files: &Rootfs,
+    config: &'a ImageConfig,
+    wanted: &Wanted<'a>,
+    max: u64,
+) -> Result<(&'a str, Vec<u8>), ImageError> {
+    let own = || config.entrypoint.first().or(config.cmd.first());
+    let refuse = |name: &str, text: String| {
+        Err(ImageError::Module {
+            name: name.to_owned(),
+            text,
+        })
+    };
+    let Some(word) = wanted.command.or(own().map(String::as_str)) else {
+        return refuse(
+            wanted.reference,
+            "names no program: neither the container has a command nor the image an entry point"
+                .to_owned(),
+        );
+    };
+    if word.contains("$(") {
+        return refuse(
+            word,
+            "cannot be found in the image: which program runs must not depend on variables"
+                .to_owned(),
+        );
+    }
+    let variable = config.env.iter().rev().find(|(name, _)| name == "PATH");
+    let path = wanted.path.or(variable.map(|(_, value)| value.as_str()));
+    let dir = wanted.working_dir.unwrap_or(&config.working_dir);
+    match files.program(word, dir, path, max) {
+        Ok(bytes) => Ok((word, bytes)),
+        Err(NoProgram::Missing(why)) => refuse(word, format!("is not in the image: {why}")),
+        Err(NoProgram::Unreadable(error)) => refuse(word, format!("cannot be read: {error}")),
+    }
 }

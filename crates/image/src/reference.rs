@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::ImageError;
+use crate::{ImageError, ImageName};
 
 /// Characters of a reference that make sense; Kubernetes' registries stop far earlier.
-const REFERENCE_CHARS_MAX: usize = 1024;
+pub(crate) const REFERENCE_CHARS_MAX: usize = 1024;
 
 /// Where a module's bytes are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +21,8 @@ pub enum Source {
         /// The module.
         bytes: Arc<[u8]>,
     },
+    /// A registry.
+    Registry(ImageName),
 }
 
 /// `NAME=REF`: images called NAME are the module REF.

@@ -8,7 +8,7 @@ mod bombs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use wasmjob_image::{Compiler, Images, WorkerLimits};
+use wasmjob_image::{Compiler, Images, Wanted, WorkerLimits};
 use wasmjob_sandbox::{Engine, Limits, scan};
 
 /// The example `compile_worker`, which cargo builds together with the tests.
@@ -49,7 +49,7 @@ fn images(wasm: Vec<u8>, compiler: Compiler) -> Images {
 
 fn get(images: &Images) -> Result<(), String> {
     images
-        .get("m", Path::new("/"), false, "")
+        .get(&Wanted::new("m", Path::new("/")))
         .map(|_| ())
         .map_err(|error| error.to_string())
 }

@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// A run as long as this begins anew with the first delay (twice the longest).
 const FORGIVEN: Duration = Duration::from_secs(600);
 
-/// The crash-loop back-off of one container, or the back-off of an image pull.
+/// The crash-loop back-off of one container.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Backoff {
     last: Option<Duration>,
@@ -29,6 +29,20 @@ impl Backoff {
     }
 }
 
+/// The back-off of a pod's images. Unlike a container, they wait from the first failure on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PullBackoff {
+    last: Option<Duration>,
+}
+
+impl PullBackoff {
+    /// The delay after one more failure.
+    pub(crate) fn next(&mut self) -> Duration {
+        let next = self.last.map_or(FIRST, |last| last.saturating_mul(2));
+        *self.last.insert(next.min(LONGEST))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +55,12 @@ mod tests {
         assert_eq!(first, [0, 10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(next(599), 300);
         assert_eq!(next(600), 0);
+    }
+
+    #[test]
+    fn pulls_wait_from_the_first_failure_on() {
+        let mut backoff = PullBackoff::default();
+        let delays: Vec<_> = (0..7).map(|_| backoff.next().as_secs()).collect();
+        assert_eq!(delays, [10, 20, 40, 80, 160, 300, 300]);
     }
 }

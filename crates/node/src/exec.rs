@@ -122,7 +122,7 @@ impl Node {
             env: call.env,
             env_own: call.own,
             mounts,
-            working_dir: spec.working_dir.clone(),
+            working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
             cpu: spec.cpu,
             fuel: spec.fuel,

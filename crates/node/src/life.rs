@@ -139,7 +139,7 @@ impl Node {
             env: call.env,
             env_own: call.own,
             mounts,
-            working_dir: spec.working_dir.clone(),
+            working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
             cpu: spec.cpu,
             fuel: spec.fuel,
@@ -186,7 +186,9 @@ impl Node {
             let pulled = format!(
                 "Container image \"{image}\" already present on machine and can be accessed by the pod"
             );
-            run.tell(slot, Event::normal("Pulled", pulled));
+            if !std::mem::take(&mut run.run(slot).told_pull) {
+                run.tell(slot, Event::normal("Pulled", pulled));
+            }
             run.tell(slot, Event::normal("Created", "Container created"));
             run.tell(slot, Event::normal("Started", "Container started"));
         }
@@ -407,6 +409,7 @@ impl Node {
             Timer::Probe(uid, slot, token, kind) => self.probe(uid, slot, token, kind),
             Timer::Measure(uid) => self.measure(uid),
             Timer::Images(uid) => self.want_images(uid),
+            Timer::ImageBackoff(uid) => self.images_back_off(uid),
         }
     }
 
@@ -450,7 +453,7 @@ impl Node {
             env: call.env,
             env_own: call.own,
             mounts,
-            working_dir: spec.working_dir.clone(),
+            working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
             cpu: spec.cpu,
             fuel: spec.fuel,
@@ -606,15 +609,29 @@ fn next(run: &mut PodRun) -> Next {
 
 /// The directories of a container.
 pub(crate) fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
-    let Some(volumes) = &run.volumes else {
-        return Ok(Arc::from([]));
-    };
     let spec = run.spec(slot);
+    let image = run
+        .images
+        .as_ref()
+        .map(|all| &all.images[run.image_index(slot)]);
+    let files = image.and_then(|image| image.as_ref().ok()?.files.as_ref());
+    let mut mounts = Vec::new();
+    if let Some(files) = files {
+        mounts.push(Mount {
+            dir: files
+                .open()
+                .map_err(|error| format!("the image's files cannot be opened: {error}"))?,
+            guest_path: "/".to_owned(),
+            read_only: true,
+        });
+    }
+    let Some(volumes) = &run.volumes else {
+        return Ok(mounts.into());
+    };
     let copy = |dir: &std::os::fd::OwnedFd| {
         dir.try_clone()
             .map_err(|error| format!("a directory cannot be mounted: {error}"))
     };
-    let mut mounts = Vec::new();
     for mount in &spec.mounts {
         let Some(dir) = volumes.opened(&mount.name) else {
             continue;

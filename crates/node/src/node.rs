@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use tokio::sync::oneshot;
-use wasmjob_api::{ContainerState, Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
-use wasmjob_image::{ImageError, Images};
+use wasmjob_api::{Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
+use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
 use crate::admission::{Admission, Turn};
+use crate::images::is_missing;
 use crate::logs::LogWriter;
 use crate::network::NetworkPolicy;
 use crate::pod::{Ending, PodRun, Slot, Stage};
@@ -21,10 +22,15 @@ use crate::timers::{Timer, Timers};
 use crate::told::Told;
 use crate::volumes::{HostPathPolicy, Overrun, Volumes};
 use crate::workers::Workers;
-use crate::{Clock, LogDir, LogLimits, Logs, Resources};
+use crate::{Clock, LogDir, LogLimits, Logs, Objects, Resources};
 
 /// How often the directories of a pod with a limit on them are measured.
 pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
+
+/// Enough that one slow disk or compilation does not hold up all others.
+const WORKERS: usize = 2;
+/// Pulls at once.
+const PULLERS: usize = 4;
 
 /// What the operator decides.
 #[derive(Clone)]
@@ -45,6 +51,9 @@ pub struct NodeConfig {
     pub logs: LogLimits,
     /// Where the logs are kept; if nowhere, in memory.
     pub log_dir: Option<LogDir>,
+    /// A pod whose image cannot be had, however often one tries, fails; without this it
+    /// waits, as in Kubernetes. A pod's annotation says otherwise.
+    pub fail_on_terminal_pull: bool,
 }
 
 /// Why a node could not be made.
@@ -69,6 +78,8 @@ pub struct NodeParts {
     pub engine: Engine,
     /// Finds and compiles modules.
     pub images: Arc<Images>,
+    /// What pods read of other objects.
+    pub objects: Arc<dyn Objects>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Called from any thread when [`Node::handle`] has something to look at.
@@ -103,6 +114,8 @@ pub(crate) enum News {
     Exited(u64, Outcome),
     /// Holds the template, so that its address means it and no other.
     Images(Arc<Prepared>, Arc<TemplateImages>),
+    /// A registry is asked for these images of the template.
+    Pulling(Arc<Prepared>, Vec<Arc<str>>),
     Volumes(Uid, Result<Volumes, String>),
     Measured(Uid, Option<Overrun>),
 }
@@ -151,10 +164,10 @@ impl Exits for Inbox {
 /// The address of a template.
 pub(crate) type TemplateKey = usize;
 
-struct TemplateEntry {
-    prepared: Arc<Prepared>,
-    images: Option<Arc<TemplateImages>>,
-    waiting: Vec<Uid>,
+pub(crate) struct TemplateEntry {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) images: Option<Arc<TemplateImages>>,
+    pub(crate) waiting: Vec<Uid>,
     users: usize,
 }
 
@@ -170,14 +183,17 @@ pub struct Node {
     pub(crate) config: NodeConfig,
     pub(crate) engine: Engine,
     pub(crate) images: Arc<Images>,
+    pub(crate) objects: Arc<dyn Objects>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Logs,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) workers: Workers,
+    /// For pulls: a registry that is slow must not hold up what is here.
+    pub(crate) pullers: Workers,
     pub(crate) admission: Admission,
     pub(crate) timers: Timers,
     pub(crate) pods: HashMap<Uid, PodRun>,
-    templates: HashMap<TemplateKey, TemplateEntry>,
+    pub(crate) templates: HashMap<TemplateKey, TemplateEntry>,
     pub(crate) runs: HashMap<u64, (Uid, Purpose, u32)>,
     pub(crate) next_token: u64,
     pub(crate) slots_used: u32,
@@ -194,6 +210,17 @@ pub struct Node {
     _log_writer: Option<LogWriter>,
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        // What a slow registry would still send for minutes is not waited for.
+        if let Some(registries) = self.images.registries() {
+            registries.stop();
+        }
+        // Names and connections that do not come about have time limits of their own.
+        self.pullers.let_go();
+    }
+}
+
 impl Node {
     /// Makes the node.
     ///
@@ -208,7 +235,8 @@ impl Node {
                 news: Mutex::default(),
                 wake: parts.wake,
             }),
-            workers: Workers::start().map_err(NodeError::Thread)?,
+            workers: Workers::start("worker", WORKERS).map_err(NodeError::Thread)?,
+            pullers: Workers::start("pull", PULLERS).map_err(NodeError::Thread)?,
             admission: Admission::new(config.capacity),
             timers: Timers::default(),
             pods: HashMap::default(),
@@ -226,6 +254,7 @@ impl Node {
             config,
             engine: parts.engine,
             images: parts.images,
+            objects: parts.objects,
             clock: parts.clock,
         })
     }
@@ -280,6 +309,9 @@ impl Node {
                 News::Exited(token, outcome) => self.exited(token, &outcome),
                 News::Images(prepared, images) => {
                     self.images_loaded(template_key(&prepared.template), &images);
+                }
+                News::Pulling(prepared, names) => {
+                    self.images_pulling(template_key(&prepared.template), &names);
                 }
                 News::Volumes(uid, volumes) => self.volumes_made(uid, volumes),
                 News::Measured(uid, overrun) => self.measured(uid, overrun),
@@ -425,44 +457,7 @@ impl Node {
         self.want_images(uid);
     }
 
-    /// Gets the images of the pod's template: from the last pod of it, or from a worker.
-    pub(crate) fn want_images(&mut self, uid: Uid) {
-        let Some(run) = self.pods.get(&uid) else {
-            return;
-        };
-        let key = template_key(&run.pod.template);
-        let Some(entry) = self.templates.get_mut(&key) else {
-            return;
-        };
-        if let Some(images) = entry.images.clone() {
-            return self.images_ready(uid, images);
-        }
-        entry.waiting.push(uid);
-        if entry.waiting.len() > 1 {
-            return;
-        }
-        let prepared = Arc::clone(&entry.prepared);
-        let (images, inbox) = (Arc::clone(&self.images), Arc::clone(&self.inbox));
-        self.workers.submit(move || {
-            let loaded = load(&images, &prepared);
-            inbox.push(News::Images(prepared, Arc::new(loaded)));
-        });
-    }
-
-    fn images_loaded(&mut self, key: TemplateKey, images: &Arc<TemplateImages>) {
-        let Some(entry) = self.templates.get_mut(&key) else {
-            return;
-        };
-        // What failed to be had may be had later; what was had stays.
-        if images.images.iter().all(|image| !is_missing(image)) {
-            entry.images = Some(Arc::clone(images));
-        }
-        for uid in std::mem::take(&mut entry.waiting) {
-            self.images_ready(uid, Arc::clone(images));
-        }
-    }
-
-    fn images_ready(&mut self, uid: Uid, images: Arc<TemplateImages>) {
+    pub(crate) fn images_ready(&mut self, uid: Uid, images: Arc<TemplateImages>) {
         let Some(run) = self.pods.get_mut(&uid) else {
             return;
         };
@@ -499,36 +494,6 @@ impl Node {
             let volumes = Volumes::prepare(&scratch, &policy, uid, &template.spec, &wanted);
             inbox.push(News::Volumes(uid, volumes));
         });
-    }
-
-    /// Some image is not there: says so and tries again later.
-    fn images_missing(&mut self, uid: Uid, images: &TemplateImages) {
-        let Some(run) = self.pods.get_mut(&uid) else {
-            return;
-        };
-        let delay = run
-            .image_backoff
-            .next(Duration::ZERO)
-            .max(Duration::from_secs(10));
-        for slot in run.slots() {
-            let Err(error) = &images.images[run.image_index(slot)] else {
-                continue;
-            };
-            let (message, reason) = (error.to_string(), error.reason());
-            let status = run.container_status(slot);
-            let state = ContainerState::Waiting {
-                reason: reason.into(),
-                message: Arc::from(&*message),
-            };
-            let again = status.state == state;
-            status.state = state;
-            if !again {
-                run.tell(slot, Event::warning("Failed", message));
-            }
-        }
-        self.timers
-            .at(self.clock.monotonic() + delay, Timer::Images(uid));
-        self.touch(uid);
     }
 
     fn volumes_made(&mut self, uid: Uid, volumes: Result<Volumes, String>) {
@@ -645,6 +610,11 @@ impl Node {
                     "Pod was active on the node longer than the specified deadline",
                 ));
             }
+            Some(Ending::Image { reason, message }) => {
+                run.status.phase = Phase::Failed;
+                run.status.reason = Some(reason.into());
+                run.status.message = Some(Arc::from(message));
+            }
             Some(Ending::Evicted(message)) => {
                 run.status.phase = Phase::Failed;
                 run.status.reason = Some("Evicted".into());
@@ -720,30 +690,6 @@ fn open_logs(
 /// Templates kept beyond those in use, so that Jobs that come and go do not pile up.
 const TEMPLATES_KEPT: usize = 1_000;
 
-fn template_key(template: &Arc<PodTemplate>) -> TemplateKey {
+pub(crate) fn template_key(template: &Arc<PodTemplate>) -> TemplateKey {
     Arc::as_ptr(template).addr()
-}
-
-/// Whether an image could not be had at all (which may change), as opposed to
-/// being no module that can run (which will not).
-fn is_missing(image: &Result<wasmjob_image::Image, Arc<ImageError>>) -> bool {
-    image
-        .as_ref()
-        .is_err_and(|error| !matches!(**error, ImageError::Module { .. }))
-}
-
-/// Loads the images of a template. Blocks.
-fn load(images: &Images, prepared: &Prepared) -> TemplateImages {
-    let base = &prepared.template.base;
-    let containers = prepared.init.iter().chain(&prepared.containers);
-    let load = |container: &crate::template::ContainerSpec| {
-        let reference = container.object.image.as_deref().unwrap_or_default();
-        let mentions = container.termination_file();
-        images
-            .get(reference, base, container.fuel.is_some(), mentions)
-            .map_err(Arc::new)
-    };
-    TemplateImages {
-        images: containers.map(load).collect(),
-    }
 }

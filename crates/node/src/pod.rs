@@ -10,7 +10,7 @@ use wasmjob_api::{
 };
 use wasmjob_sandbox::{Exit, KillReason, Outcome, RunHandle};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, PullBackoff};
 use crate::exec::ExecRun;
 use crate::logs::LogBuffer;
 use crate::probe::Streak;
@@ -46,6 +46,11 @@ pub(crate) enum Ending {
     Deadline,
     /// It used more of the disk than it may.
     Evicted(String),
+    /// An image of it cannot be had, for good.
+    Image {
+        reason: &'static str,
+        message: String,
+    },
     /// Its directories could not be made, for good.
     Volumes(String),
     /// All its containers have ended; sidecars are being ended.
@@ -64,7 +69,7 @@ pub(crate) struct PodRun {
     pub(crate) dirty: bool,
     pub(crate) ending: Option<Ending>,
     pub(crate) images: Option<Arc<TemplateImages>>,
-    pub(crate) image_backoff: Backoff,
+    pub(crate) image_backoff: PullBackoff,
     pub(crate) volumes: Option<Arc<Volumes>>,
     pub(crate) init: Vec<ContainerRun>,
     pub(crate) containers: Vec<ContainerRun>,
@@ -83,6 +88,8 @@ pub(crate) struct ContainerRun {
     pub(crate) backoff: Backoff,
     /// The log of the last run.
     pub(crate) log: Option<Arc<LogBuffer>>,
+    /// How its image came was told already, of its next start.
+    pub(crate) told_pull: bool,
     /// It waits for its next start.
     pub(crate) waits: bool,
     /// It will not be started again.
@@ -133,7 +140,7 @@ impl PodRun {
             dirty: false,
             ending: None,
             images: None,
-            image_backoff: Backoff::default(),
+            image_backoff: PullBackoff::default(),
             volumes: None,
             init: prepared
                 .init

@@ -1,11 +1,12 @@
 //! What all pods of one template have in common, worked out once.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, Probe, VolumeMount};
 use wasmjob_api::{Pod, PodTemplate};
-use wasmjob_image::{Image, ImageError};
+use wasmjob_image::{Image, ImageError, Keyring, PullPolicy, Wanted};
 use wasmjob_sandbox::{Cpu, Network};
 
 use crate::NetworkPolicy;
@@ -163,6 +164,29 @@ impl ContainerSpec {
         }
     }
 
+    /// Where it is run: where it says, else where its image says.
+    pub(crate) fn working_dir_in(&self, image: &Image) -> Option<Arc<str>> {
+        let images = Some(image.config.working_dir.as_str()).filter(|dir| dir.starts_with('/'));
+        self.working_dir.clone().or_else(|| images.map(Arc::from))
+    }
+
+    /// What is asked of its image.
+    pub(crate) fn wanted<'a>(&'a self, base: &'a Path, keys: &'a Keyring) -> Wanted<'a> {
+        let object = &self.object;
+        let mut vars = object.env.iter().flatten();
+        let path = vars.rfind(|var| var.name == "PATH");
+        Wanted {
+            metered: self.fuel.is_some(),
+            mentions: self.termination_file(),
+            policy: PullPolicy::parse(object.image_pull_policy.as_deref()),
+            keys,
+            command: object.command.iter().flatten().next().map(String::as_str),
+            working_dir: self.working_dir.as_deref(),
+            path: path.and_then(|var| var.value.as_deref()),
+            ..Wanted::new(object.image.as_deref().unwrap_or_default(), base)
+        }
+    }
+
     /// The path of the termination message.
     pub(crate) fn termination_path(&self) -> &str {
         self.object
@@ -214,11 +238,11 @@ impl ContainerSpec {
             }
             let args = match self.object.command.as_ref().is_some_and(|c| !c.is_empty()) {
                 true => Arc::clone(&fixed.args),
-                false => with_name(image, &fixed.args),
+                false => after_entrypoint(image, &fixed.args),
             };
             return Invocation {
                 args,
-                env: Arc::clone(&fixed.env),
+                env: with_image_env(image, &fixed.env),
                 own,
             };
         }
@@ -235,7 +259,7 @@ impl ContainerSpec {
         argv.extend(words(&self.object.args));
         let args: Arc<[String]> = argv.into();
         let args = if no_command {
-            with_name(image, &args)
+            after_entrypoint(image, &args)
         } else {
             args
         };
@@ -245,7 +269,7 @@ impl ContainerSpec {
         }
         Invocation {
             args,
-            env: env.into(),
+            env: with_image_env(image, &env.into()),
             own,
         }
     }
@@ -261,10 +285,22 @@ pub(crate) struct Invocation {
 /// The variable that every container of an Indexed Job gets.
 const JOB_COMPLETION_INDEX: &str = "JOB_COMPLETION_INDEX";
 
-fn with_name(image: &Image, args: &[String]) -> Arc<[String]> {
-    std::iter::once(image.name.to_string())
-        .chain(args.iter().cloned())
-        .collect()
+/// The image's entry point and `args`; where there are none, the image's own.
+fn after_entrypoint(image: &Image, args: &[String]) -> Arc<[String]> {
+    let config = &image.config;
+    let args = if args.is_empty() { &config.cmd } else { args };
+    config.entrypoint.iter().chain(args).cloned().collect()
+}
+
+/// The image's variables, and the container's, which win.
+fn with_image_env(image: &Image, env: &Arc<[(String, String)]>) -> Arc<[(String, String)]> {
+    let own = &image.config.env;
+    if own.is_empty() {
+        return Arc::clone(env);
+    }
+    let replaced = |name: &str| env.iter().any(|(given, _)| given == name);
+    let own = own.iter().filter(|(name, _)| !replaced(name));
+    own.chain(env.iter()).cloned().collect()
 }
 
 fn find<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -338,4 +374,6 @@ impl Fixed {
 pub(crate) struct TemplateImages {
     /// For each init container, then for each container.
     pub(crate) images: Vec<Result<Image, Arc<ImageError>>>,
+    /// What some of them are is to be looked up for each pod.
+    pub(crate) moving: bool,
 }

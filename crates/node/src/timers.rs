@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Measure(Uid),
     /// The pod's images are to be tried again.
     Images(Uid),
+    /// That they will be is to be said.
+    ImageBackoff(Uid),
 }
 
 /// All timers, soonest first.

@@ -8,14 +8,11 @@ use std::thread::JoinHandle;
 /// A piece of blocking work.
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Enough that one slow disk or compilation does not hold up all others.
-const THREADS: usize = 2;
-
 /// Work that waits for a thread. Bounded by its submitters: there is never more
 /// than one piece for a template and two for a pod, and pods are admitted
 /// against a capacity.
 #[derive(Default)]
-struct Queue {
+pub(crate) struct Queue {
     state: Mutex<State>,
     more: Condvar,
 }
@@ -26,20 +23,21 @@ struct State {
     stop: bool,
 }
 
-/// The threads. Dropping them lets all work end that was submitted.
+/// The threads. Dropping them lets all work end that was submitted, unless they were let go.
 pub(crate) struct Workers {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
-    pub(crate) fn start() -> std::io::Result<Self> {
+    /// Starts so many threads, called `wasmjob-NAME-0` and so on.
+    pub(crate) fn start(name: &str, threads: usize) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::default());
-        let threads = (0..THREADS)
+        let threads = (0..threads)
             .map(|n| {
                 let queue = Arc::clone(&queue);
                 std::thread::Builder::new()
-                    .name(format!("wasmjob-worker-{n}"))
+                    .name(format!("wasmjob-{name}-{n}"))
                     .spawn(move || queue.serve())
             })
             .collect::<Result<_, _>>()?;
@@ -48,18 +46,36 @@ impl Workers {
 
     /// Does `work` on a thread.
     pub(crate) fn submit(&self, work: impl FnOnce() + Send + 'static) {
+        self.queue.submit(work);
+    }
+
+    /// Waits neither for work that was not begun, which is forgotten, nor for what is being
+    /// done, which ends by itself.
+    pub(crate) fn let_go(&mut self) {
         let mut state = self
             .queue
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        state.work.push_back(Box::new(work));
-        drop(state);
-        self.queue.more.notify_one();
+        state.work.clear();
+        self.threads.clear();
+    }
+
+    /// Where other threads may submit work.
+    pub(crate) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
     }
 }
 
 impl Queue {
+    /// Does `work` on a thread, unless they are gone.
+    pub(crate) fn submit(&self, work: impl FnOnce() + Send + 'static) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.work.push_back(Box::new(work));
+        drop(state);
+        self.more.notify_one();
+    }
+
     /// The loop of one thread.
     fn serve(&self) {
         while let Some(work) = self.next() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustix::fd::AsRawFd;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
@@ -160,19 +161,32 @@ fn open(
     } else {
         FsPerms::ReadWrite
     };
-    // By the descriptor, so that nobody can put something else at the path.
-    let host_path = format!("/proc/self/fd/{}/{rest}", mount.dir.as_raw_fd());
-    if wasi.preopened_dir(&host_path, guest_path, perms).is_err() {
-        return Err(wasmtime::format_err!(
+    let refused = || {
+        wasmtime::format_err!(
             "the directory at {} cannot be opened in the guest",
             if rest.is_empty() {
                 guest_path
             } else {
                 &mount.guest_path
             }
-        ));
-    }
-    Ok(())
+        )
+    };
+    // What is in the mount may be a guest's: links in it lead no further than the mount.
+    let inside = match rest.is_empty() {
+        true => None,
+        false => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            let opened = openat2(&mount.dir, rest, flags, Mode::empty(), resolve);
+            Some(opened.map_err(|_| refused())?)
+        }
+    };
+    let dir = inside.as_ref().unwrap_or(&mount.dir).as_raw_fd();
+    // By the descriptor, so that nobody can put something else at the path.
+    let host_path = format!("/proc/self/fd/{dir}/");
+    wasi.preopened_dir(&host_path, guest_path, perms)
+        .map(|_| ())
+        .map_err(|_| refused())
 }
 
 /// The mount that `dir` lies in, the deepest one, and the rest of the path.

@@ -152,7 +152,11 @@ impl Api {
                 false => message.to_string(),
             };
             let text = match reason.as_ref() {
-                "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => {
+                "ErrImagePull"
+                | "ImagePullBackOff"
+                | "ErrImageNeverPull"
+                | "InvalidImageName"
+                | "SignatureValidationFailed" => {
                     format!(
                         "container {container:?} in pod {name:?} is waiting to start: {reason}: {why}"
                     )

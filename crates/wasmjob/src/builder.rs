@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use wasmjob_api::network::Destination;
 use wasmjob_api::schedule::Zone;
-use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder};
+use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder, Registries, RegistriesConfig};
 use wasmjob_node::{
     Clock, HostPathPolicy, LogDir, LogLimits, NetworkPolicy, Node, NodeConfig, NodeParts,
     Resources, SystemClock, Urgency,
@@ -22,6 +22,7 @@ use wasmjob_store::{Health, Key, Kind, Store};
 use crate::clock::SteadyClock;
 use crate::core::{Core, FinishedPods, Mailbox};
 use crate::host::{HostNode, Threads};
+use crate::objects::StoreObjects;
 use crate::random::Random;
 use crate::{BuildError, Host};
 
@@ -36,6 +37,9 @@ const FINISHED_PODS_BYTES_MAX: u64 = 256 << 20;
 /// Configures a [`Host`]. Everything has a default that suits a small device.
 pub struct HostBuilder {
     images: ImagesBuilder,
+    cache_dir: Option<PathBuf>,
+    registries: Option<RegistriesConfig>,
+    fail_on_terminal_pull: bool,
     engine: EngineBuilder,
     limits: Limits,
     threads: Option<NonZeroUsize>,
@@ -58,6 +62,9 @@ impl Default for HostBuilder {
     fn default() -> Self {
         Self {
             images: Images::builder(),
+            cache_dir: None,
+            registries: None,
+            fail_on_terminal_pull: false,
             engine: Engine::builder(),
             limits: Limits::default(),
             threads: None,
@@ -96,7 +103,27 @@ impl HostBuilder {
     /// Keeps compiled modules in `dir`, from one process to the next.
     #[must_use]
     pub fn cache_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.images = self.images.cache_dir(dir.into());
+        let dir = dir.into();
+        self.cache_dir = Some(dir.clone());
+        self.images = self.images.cache_dir(dir);
+        self
+    }
+
+    /// Lets images come from registries; without this, the network is never asked. They
+    /// are kept in `config.dir`, or, if that is empty, in `images` below the data directory,
+    /// the cache directory, or the scratch directory.
+    #[must_use]
+    pub fn registries(mut self, config: RegistriesConfig) -> Self {
+        self.registries = Some(config);
+        self
+    }
+
+    /// Lets a pod fail whose image cannot be had, however often one tries: there is none,
+    /// or it cannot be used. By default it waits, as in Kubernetes. A pod's annotation
+    /// `wasmjob.dev/image-pull-terminal` (`fail` or `wait`) says otherwise.
+    #[must_use]
+    pub fn fail_on_terminal_pull(mut self, fail: bool) -> Self {
+        self.fail_on_terminal_pull = fail;
         self
     }
 
@@ -276,7 +303,15 @@ impl HostBuilder {
             engine = engine.threads(threads);
         }
         let engine = engine.build()?;
-        let images = Arc::new(self.images.build(engine.clone()));
+        let mut images = self.images;
+        if let Some(mut config) = self.registries {
+            if config.dir.as_os_str().is_empty() {
+                let base = self.data_dir.as_deref().or(self.cache_dir.as_deref());
+                config.dir = base.unwrap_or(&scratch.dir).join("images");
+            }
+            images = images.registries(Arc::new(Registries::new(config)));
+        }
+        let images = Arc::new(images.build(engine.clone()));
         let clock = Arc::new(SteadyClock::start(self.clock));
         let mailbox = Arc::new(Mailbox::default());
         let mut capacity = self
@@ -300,10 +335,12 @@ impl HostBuilder {
             network: self.network,
             logs: self.logs,
             log_dir: self.data_dir.as_deref().map(|dir| log_dir(dir, &store)),
+            fail_on_terminal_pull: self.fail_on_terminal_pull,
         };
         let parts = NodeParts {
             engine,
             images: Arc::clone(&images),
+            objects: Arc::new(StoreObjects::new(store.clone())),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             wake: Arc::new(move |urgency| match urgency {
                 Urgency::Now => waker.wake(),

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use wasmjob_api::manifest::{self, Manifest, Source};
 use wasmjob_api::schedule::Zone;
 use wasmjob_api::{Job, Uid};
-use wasmjob_image::{ImageError, Images};
+use wasmjob_image::{ImageError, Images, PullPolicy, Wanted};
 use wasmjob_node::{Clock as _, LogFeed, Logs, Resources};
 use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
@@ -317,6 +317,19 @@ impl Host {
         self.images.locate(image, base)
     }
 
+    /// Makes sure that an image is here, as running it would: pulls it if its policy (a
+    /// container's `imagePullPolicy`) says so, with the host's credentials. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had.
+    pub fn fetch(&self, image: &str, base: &Path, policy: Option<&str>) -> Result<(), ImageError> {
+        self.images.fetch(&Wanted {
+            policy: PullPolicy::parse(policy),
+            ..Wanted::new(image, base)
+        })
+    }
+
     /// Loads and compiles the module that an image's name stands for, as running
     /// it would, so that it is there when it is needed. Blocks.
     ///
@@ -324,7 +337,7 @@ impl Host {
     ///
     /// When it cannot be found, read, compiled or linked.
     pub fn preload(&self, image: &str, base: &Path) -> Result<(), ImageError> {
-        self.images.get(image, base, false, "").map(|_| ())
+        self.images.get(&Wanted::new(image, base)).map(|_| ())
     }
 
     /// Whether the host's thread has ended, which it does by itself only when it

@@ -44,6 +44,7 @@ mod figures;
 mod handle;
 mod host;
 mod job;
+mod objects;
 mod random;
 mod result;
 
@@ -60,7 +61,12 @@ pub use result::{ContainerResult, JobResult, PodResult};
 pub use wasmjob_api as api;
 pub use wasmjob_api::k8s_openapi;
 pub use wasmjob_controllers::{cron_job::Slots, forecast};
-pub use wasmjob_image::{Alias, Compiler, WorkerLimits, serve_compile};
+pub use wasmjob_image::{
+    Alias, Compiler, CredentialsError, Digest, Fetched, ImageConfig, ImageError, ImageLimits,
+    ImageName, KeyError, Keyring, Listed, NodeCredentials, Patience, Proxies, ProxyError, Pruned,
+    PullError, PullErrorKind, PullPolicy, Pushed, Registries, RegistriesConfig, Signatures,
+    WorkerLimits, docker_config_file, serve_compile,
+};
 pub use wasmjob_node::{
     Clock, ContainerUsage, ExecError, ExecHandle, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead,
     NodeError, NodeUsage, PodUsage, Resources, lost_notice,

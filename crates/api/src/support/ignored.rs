@@ -24,16 +24,12 @@ const NO_PRIORITY: &str = "has no effect here: pods start in the order of their 
 const NO_LISTENING: &str = "has no effect here: a module cannot be reached from outside";
 
 /// Fields of the pod that matter to no module.
-const POD: [(&str, &str); 19] = [
+const POD: [(&str, &str); 18] = [
     ("affinity", ONE_NODE),
     ("automountServiceAccountToken", NO_CLUSTER),
     ("dnsConfig", NO_DNS),
     ("dnsPolicy", NO_DNS),
     ("enableServiceLinks", NO_CLUSTER),
-    (
-        "imagePullSecrets",
-        "has no effect here: registries are logged in to with the host's credentials",
-    ),
     ("nodeName", ONE_NODE),
     ("nodeSelector", ONE_NODE),
     ("overhead", ONE_NODE),

@@ -276,7 +276,7 @@ impl Manifests {
         for warning in &manifest.warnings {
             tracing::warn!("{}:{}: {warning}", warning.file, warning.at);
         }
-        for text in host::missing_images(host, &manifest) {
+        for text in host::missing_images(host, &manifest, false) {
             tracing::warn!("{text}");
         }
         match host.apply_file(file, &digest, manifest).await {

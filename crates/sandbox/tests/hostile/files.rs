@@ -213,6 +213,31 @@ fn t31_no_path_leads_outside() {
     });
 }
 
+/// A link that a guest left in its volume is somebody's working directory.
+#[test]
+fn t31_no_working_directory_is_outside() {
+    row(|sandbox| {
+        let tree = Tree::new();
+        let mut strings = Strings::default();
+        let names = ["canary", "passwd", "etc/passwd", "rw/file"];
+        let calls: Vec<_> = names
+            .map(|name| open(5, &strings.add(name.as_bytes()), 1, 0, READ))
+            .into();
+        let wasm = errnos(&strings, &calls);
+        for dir in ["up", "etc", "absolute", "root", "sub/../up", "up/up"] {
+            let end = sandbox.run_with(&wasm, |task| {
+                task.mounts = tree.mounts();
+                task.working_dir = Some(Arc::from(format!("/rw/{dir}")));
+            });
+            match end.exit {
+                Exit::Code(0) => assert!(!end.stdout.contains(&0), "{dir}: {:?}", end.stdout),
+                exit => assert!(matches!(exit, Exit::Start(_)), "{dir}: {exit:?}"),
+            }
+        }
+        tree.assert_untouched();
+    });
+}
+
 #[test]
 fn t31_nothing_is_made_or_removed_outside() {
     row(|sandbox| {

@@ -130,9 +130,13 @@ fn signatures(args: &RegistryArgs, config: &Config) -> anyhow::Result<Signatures
 
 /// Images that nothing stands for or whose file cannot be read, as errors: their
 /// pods could not run. Modules that are there and cannot run make
-/// their pods fail, as everywhere. With `pull`, images of registries are pulled; not
-/// those whose pods bring credentials of their own.
-pub(crate) fn missing_images(host: &Host, manifest: &Manifest, pull: bool) -> Vec<String> {
+/// their pods fail, as everywhere. With `pull`, which is told of each, images of
+/// registries are pulled; not those whose pods bring credentials of their own.
+pub(crate) fn missing_images(
+    host: &Host,
+    manifest: &Manifest,
+    pull: Option<&dyn Fn(&str)>,
+) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut missing = Vec::new();
     for loaded in &manifest.objects {
@@ -157,9 +161,14 @@ pub(crate) fn missing_images(host: &Host, manifest: &Manifest, pull: bool) -> Ve
                 .image_pull_secrets
                 .as_ref()
                 .is_some_and(|all| !all.is_empty());
-            let found = match pull && !has_own {
-                true => host.fetch(image, &base, policy),
-                false => host.locate(image, &base),
+            let found = match pull.filter(|_| !has_own) {
+                Some(tell) => {
+                    if host.must_pull(image, &base, policy) {
+                        tell(image);
+                    }
+                    host.fetch(image, &base, policy)
+                }
+                None => host.locate(image, &base),
             };
             if let Err(error) = found {
                 missing.push(format!(

@@ -1,12 +1,14 @@
 //! `wasmjob run`: from manifests to an exit code.
 
 mod follow;
+mod images;
 mod printer;
 mod progress;
 mod source;
 mod state;
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Context;
 use wasmjob::api::manifest::{Manifest, Object};
@@ -16,6 +18,7 @@ use crate::check::refused;
 use crate::config::Config;
 use crate::exit::{Exit, say, usage};
 use crate::run::follow::{Follow, Wishes};
+use crate::run::images::Got;
 use crate::run::printer::Escape;
 pub(crate) use crate::run::printer::printable;
 pub(crate) use crate::run::state::{State, never_ends};
@@ -45,17 +48,23 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         }
     }
     let host = builder.build().context("failed to start the host")?;
-    let missing = host::missing_images(&host, &manifest, true);
-    if !missing.is_empty() {
-        missing.iter().for_each(say);
-        return Ok(Exit::Usage);
-    }
+    let timeout = match images::get(&host, &manifest, args.timeout, args.quiet) {
+        Got::All(rest) => rest,
+        Got::Missing(why) => {
+            why.iter().for_each(say);
+            return Ok(Exit::Usage);
+        }
+        Got::TooLate => {
+            say("error: --timeout is reached, and not all images are here; nothing ran");
+            return Ok(Exit::Timeout);
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
     let (state, exit) = runtime.block_on(async {
-        let follow = Follow::begin(&host, wishes(args));
+        let follow = Follow::begin(&host, wishes(args, timeout));
         let taken = host.apply(manifest)?;
         anyhow::Ok(follow.until_the_end(&taken).await)
     })?;
@@ -63,7 +72,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn wishes(args: &RunArgs) -> Wishes {
+fn wishes(args: &RunArgs, timeout: Option<Duration>) -> Wishes {
     let is_text = args.output == Output::Text;
     let default = if is_text {
         LogChoice::All
@@ -80,7 +89,7 @@ fn wishes(args: &RunArgs) -> Wishes {
         logs_to_stderr: !is_text,
         quiet: args.quiet,
         fail_fast: args.fail_fast,
-        timeout: args.timeout,
+        timeout,
         live: !args.quiet && args.color.applies(stderr),
         escape: Escape {
             stdout: if is_text { stdout } else { stderr },

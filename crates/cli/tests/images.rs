@@ -420,6 +420,38 @@ fn a_registry_that_hangs_holds_up_nobody_else() {
     );
 }
 
+#[test]
+fn a_run_waits_for_a_registry_no_longer_than_it_may() {
+    let server = Server::start(|_, _| std::thread::sleep(Duration::from_secs(100)));
+    let home = Home::new();
+    let job = home.job(&server.image("x:1"), "spec: {activeDeadlineSeconds: 60");
+    let began = Instant::now();
+    let args = [
+        "run",
+        "--timeout",
+        "1s",
+        "--plain-http",
+        &server.host,
+        job.to_str().unwrap(),
+    ];
+    let output = home.run(&args);
+    let (out, err) = texts(&output);
+    assert_eq!(
+        (output.status.code(), out.as_str()),
+        (Some(124), ""),
+        "{err}"
+    );
+    assert!(
+        err.contains(&format!("pulling {}", server.image("x:1"))),
+        "{err}"
+    );
+    assert!(
+        err.contains("not all images are here; nothing ran"),
+        "{err}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
 /// `kill -9` in the middle of a pull: what came is gone on with, and nothing is believed
 /// that was not held against its digest.
 #[test]

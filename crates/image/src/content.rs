@@ -328,19 +328,24 @@ impl Content {
 
     /// Removes images that nobody uses: all, or those without a name.
     pub(crate) fn prune(&self, all: bool) -> io::Result<Pruned> {
-        self.clean(|image, _| all || image.names.is_empty())
+        self.clean(false, |image, _| all || image.names.is_empty())
     }
 
     /// Removes images that nobody uses, those not used for the longest first, until the
     /// rest fits the budget. If something is being pulled, that will come back to it.
     pub(crate) fn make_room(&self) -> io::Result<Pruned> {
         let max = self.limits.disk_bytes;
-        self.clean(|_, bytes| bytes > max)
+        // Whoever broke off may come back soon.
+        self.clean(true, |_, bytes| bytes > max)
     }
 
-    /// Removes leftovers, and from the longest unused on each image that `unwanted` says,
-    /// given the bytes that all take.
-    fn clean(&self, unwanted: impl Fn(&Listed, u64) -> bool) -> io::Result<Pruned> {
+    /// Removes leftovers, perhaps not of pulls that broke off just now, and from the longest
+    /// unused on each image that `unwanted` says, given the bytes that all take.
+    fn clean(
+        &self,
+        keep_partial: bool,
+        unwanted: impl Fn(&Listed, u64) -> bool,
+    ) -> io::Result<Pruned> {
         let mut pruned = Pruned::default();
         let lock = match files::open_lock(&self.dir.join("lock")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pruned),
@@ -364,7 +369,7 @@ impl Content {
                 }
             }
         }
-        self.sweep()?;
+        self.sweep(keep_partial && bytes <= self.limits.disk_bytes)?;
         let after = self.bytes(&self.list()?)?;
         pruned.bytes = before.saturating_sub(after);
         Ok(pruned)
@@ -382,7 +387,7 @@ impl Content {
     }
 
     /// Removes what no record names.
-    fn sweep(&self) -> io::Result<()> {
+    fn sweep(&self, keep_partial: bool) -> io::Result<()> {
         let (mut blobs, mut roots, mut digests) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for path in files::list(&self.dir.join("images"))? {
@@ -405,7 +410,8 @@ impl Content {
         for (dir, named) in keep {
             for path in files::list(&self.dir.join(dir))? {
                 let name = path.file_name().and_then(|name| name.to_str());
-                if !name.is_some_and(|name| named.contains(name)) {
+                let is_kept = dir == "partial" && keep_partial && files::is_fresh(&path);
+                if !is_kept && !name.is_some_and(|name| named.contains(name)) {
                     files::remove(&path)?;
                 }
             }

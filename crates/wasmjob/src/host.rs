@@ -317,6 +317,22 @@ impl Host {
         self.images.locate(image, base)
     }
 
+    /// Whether [`Host::fetch`] would ask a registry. Looks at the disk.
+    #[must_use]
+    pub fn must_pull(&self, image: &str, base: &Path, policy: Option<&str>) -> bool {
+        self.images.must_pull(&Wanted {
+            policy: PullPolicy::parse(policy),
+            ..Wanted::new(image, base)
+        })
+    }
+
+    /// Ends pulls that go on; there will be no more. What is here stays usable.
+    pub fn stop_pulls(&self) {
+        if let Some(registries) = self.images.registries() {
+            registries.stop();
+        }
+    }
+
     /// Makes sure that an image is here, as running it would: pulls it if its policy (a
     /// container's `imagePullPolicy`) says so, with the host's credentials. Blocks.
     ///

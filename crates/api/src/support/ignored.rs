@@ -57,7 +57,7 @@ const SECURITY: [(&str, &str); 14] = [
     ("fsGroupChangePolicy", NO_USERS),
     (
         "readOnlyRootFilesystem",
-        "has no effect here: a module sees its volumes only",
+        "has no effect here: an image's files can only be read",
     ),
     ("runAsGroup", NO_USERS),
     ("runAsNonRoot", NO_USERS),

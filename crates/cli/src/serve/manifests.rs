@@ -276,7 +276,7 @@ impl Manifests {
         for warning in &manifest.warnings {
             tracing::warn!("{}:{}: {warning}", warning.file, warning.at);
         }
-        for text in host::missing_images(host, &manifest, false) {
+        for text in host::missing_images(host, &manifest, None) {
             tracing::warn!("{text}");
         }
         match host.apply_file(file, &digest, manifest).await {

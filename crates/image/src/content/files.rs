@@ -70,6 +70,16 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
+/// Whether a file was written to within the last hour.
+pub(super) fn is_fresh(path: &Path) -> bool {
+    let modified = path.metadata().and_then(|metadata| metadata.modified());
+    // One of the future, after the clock was set, is not.
+    modified.is_ok_and(|at| {
+        at.elapsed()
+            .is_ok_and(|age| age < Duration::from_secs(3600))
+    })
+}
+
 /// Says that a file was used now.
 pub(super) fn touch(file: &File) {
     let time = |nanoseconds| Timespec {

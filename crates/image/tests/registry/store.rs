@@ -297,6 +297,33 @@ fn a_blob_that_broke_off_is_gone_on_with() {
 }
 
 #[test]
+fn what_came_of_a_broken_pull_outlives_other_pulls_and_no_prune() {
+    let mut shelf = Shelf::default();
+    shelf.wasm("good", &wasm());
+    let layer = wat::parse_str("(module (memory 1) (func (export \"_start\")))").unwrap();
+    shelf.wasm("broken", &layer);
+    let digest = Digest::of(&layer);
+    let server = Server::start(move |asked, to| {
+        if asked.path.ends_with(&digest.to_string()) {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", layer.len());
+            let _ = to.write_all(head.as_bytes());
+            let _ = to.write_all(&layer[..8]);
+            return;
+        }
+        shelf.serve(asked, to);
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let registries = registries(dir.path(), &server);
+    assert!(pull(&registries, &server.image("x:broken")).is_err());
+    pull(&registries, &server.image("x:good")).unwrap();
+    let partial = dir.path().join("partial").join(&digest.to_string()[7..]);
+    assert_eq!(partial.metadata().unwrap().len(), 8);
+    registries.prune(false).unwrap();
+    assert!(!partial.exists());
+    assert_eq!(registries.list().unwrap().len(), 1);
+}
+
+#[test]
 fn what_a_dead_process_left_is_neither_believed_nor_in_the_way() {
     let mut shelf = Shelf::default();
     let layers = [packed(GZIP, &tar(&[("x", &wasm())]))];

@@ -23,6 +23,7 @@ mod expand;
 mod life;
 mod logs;
 mod node;
+mod objects;
 mod pod;
 mod probe;
 mod resources;
@@ -39,6 +40,7 @@ pub use logs::{
     FindPod, LogBuffer, LogChunk, LogDir, LogFeed, LogLimits, LogRead, Logs, lost_notice,
 };
 pub use node::{Node, NodeConfig, NodeError, NodeParts, Update, Urgency};
+pub use objects::{ConfigKind, ConfigName, Objects};
 pub use resources::Resources;
 pub use usage::{ContainerUsage, NodeUsage, PodUsage};
 pub use volumes::{HostPathPolicy, HostPathRoot};

@@ -19,7 +19,7 @@ use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
 use crate::volumes::{HostPathPolicy, Overrun, Volumes};
 use crate::workers::Workers;
-use crate::{Clock, LogDir, LogLimits, Logs, Resources};
+use crate::{Clock, LogDir, LogLimits, Logs, Objects, Resources};
 
 /// How often the directories of a pod with a limit on them are measured.
 pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
@@ -65,6 +65,8 @@ pub struct NodeParts {
     pub engine: Engine,
     /// Finds and compiles modules.
     pub images: Arc<Images>,
+    /// What pods read of other objects.
+    pub objects: Arc<dyn Objects>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Called from any thread when [`Node::handle`] has something to look at.
@@ -166,6 +168,7 @@ pub struct Node {
     pub(crate) config: NodeConfig,
     pub(crate) engine: Engine,
     pub(crate) images: Arc<Images>,
+    pub(crate) objects: Arc<dyn Objects>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Logs,
     pub(crate) inbox: Arc<Inbox>,
@@ -220,6 +223,7 @@ impl Node {
             config,
             engine: parts.engine,
             images: parts.images,
+            objects: parts.objects,
             clock: parts.clock,
         })
     }

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::HashMap;
 use tokio::sync::Notify;
 
-use crate::{Change, Key, Kind, Object, Stored};
+use crate::{Change, GenericObject, Key, Kind, Object, Stored};
 
 /// Changes that are kept for watchers that come back. A pod's life is about six.
 pub(crate) const HISTORY_CHANGES: usize = 100_000;
@@ -15,6 +15,17 @@ pub(crate) const HISTORY_CHANGES: usize = 100_000;
 /// Events that are kept, oldest dropped first: they are hints for people, and
 /// Kubernetes drops its own after an hour.
 pub const EVENTS_KEPT: usize = 20_000;
+
+/// Resource, namespace and name of an object of `Kind::Generic`.
+pub(crate) type Names = (Arc<str>, Arc<str>, Arc<str>);
+
+fn names(object: &GenericObject) -> Names {
+    (
+        Arc::clone(&object.resource),
+        Arc::clone(&object.namespace),
+        Arc::clone(&object.name),
+    )
+}
 
 #[derive(Debug)]
 pub(crate) enum Write {
@@ -69,6 +80,7 @@ pub(crate) struct State {
     cron_jobs: HashMap<Key, Stored>,
     manifests: HashMap<Key, Stored>,
     generic: HashMap<Key, Stored>,
+    generic_names: HashMap<Names, Key>,
     events_by_age: VecDeque<Key>,
     /// Changes with their revision, oldest first.
     pub(crate) history: VecDeque<(u64, Change)>,
@@ -90,6 +102,7 @@ impl State {
             if key.kind == Kind::Event {
                 state.events_by_age.push_back(key);
             }
+            state.know_name(&stored.object);
             state.table(key.kind).insert(key, stored);
         }
         state
@@ -103,6 +116,26 @@ impl State {
             Kind::CronJob => &mut self.cron_jobs,
             Kind::Manifest => &mut self.manifests,
             Kind::Generic => &mut self.generic,
+        }
+    }
+
+    /// The object of that name, of `Kind::Generic`.
+    pub(crate) fn named(&self, names: &Names) -> Option<&Stored> {
+        self.generic.get(self.generic_names.get(names)?)
+    }
+
+    fn know_name(&mut self, object: &Object) {
+        if let Object::Generic(generic) = object {
+            self.generic_names.insert(names(generic), object.key());
+        }
+    }
+
+    fn forget_name(&mut self, object: &Object) {
+        // Another one may have the name by now.
+        if let Object::Generic(generic) = object
+            && self.generic_names.get(&names(generic)) == Some(&object.key())
+        {
+            self.generic_names.remove(&names(generic));
         }
     }
 
@@ -128,6 +161,7 @@ impl State {
                     object: object.clone(),
                 };
                 let before = self.table(key.kind).insert(key, stored);
+                self.know_name(&object);
                 if key.kind == Kind::Event && before.is_none() {
                     self.events_by_age.push_back(key);
                 }
@@ -137,7 +171,10 @@ impl State {
                 }
             }
             Write::Delete(key) => match self.table(key.kind).remove(&key) {
-                Some(stored) => Change::Deleted(stored.object),
+                Some(stored) => {
+                    self.forget_name(&stored.object);
+                    Change::Deleted(stored.object)
+                }
                 None => return,
             },
         };

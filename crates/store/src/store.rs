@@ -193,6 +193,14 @@ impl Store {
         self.0.shared.lock().table(key.kind).get(&key).cloned()
     }
 
+    /// The object of `Kind::Generic` with that resource, namespace (empty for one of
+    /// the whole cluster) and name.
+    #[must_use]
+    pub fn named(&self, resource: &str, namespace: &str, name: &str) -> Option<Stored> {
+        let names = (resource.into(), namespace.into(), name.into());
+        self.0.shared.lock().named(&names).cloned()
+    }
+
     /// All objects of a kind that `pick` picks, and the revision at which that
     /// is true. In no order. `pick` runs under the store's lock and must be quick.
     pub fn list(&self, kind: Kind, mut pick: impl FnMut(&Object) -> bool) -> (u64, Vec<Stored>) {
@@ -273,6 +281,34 @@ mod tests {
         assert_eq!(store.get(event(1).key()).unwrap().revision, 1);
         assert_eq!(store.get(event(2).key()).unwrap().revision, 2);
         assert_eq!(store.list(Kind::Event, |_| true).1.len(), 2);
+    }
+
+    #[test]
+    fn a_name_leads_to_who_has_it_now() {
+        let store = Store::new();
+        let config = |n: u128, name: &str| {
+            Object::Generic(Arc::new(crate::GenericObject {
+                uid: Uid::from_random(n),
+                resource: "configmaps".into(),
+                namespace: "default".into(),
+                name: name.into(),
+                json: Box::default(),
+            }))
+        };
+        let of = |name| Some(store.named("configmaps", "default", name)?.object.key());
+        put(&store, [config(1, "a"), config(2, "b")]);
+        assert_eq!(of("a"), Some(config(1, "a").key()));
+        assert_eq!(of("c"), None);
+        let mut again = Transaction::default();
+        again.delete(config(1, "a").key());
+        again.put(config(3, "a"));
+        store.commit(again);
+        assert_eq!(of("a"), Some(config(3, "a").key()));
+        let mut gone = Transaction::default();
+        gone.put(config(4, "b"));
+        gone.delete(config(2, "b").key());
+        store.commit(gone);
+        assert_eq!(of("b"), Some(config(4, "b").key()));
     }
 
     #[test]

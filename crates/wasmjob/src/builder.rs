@@ -21,6 +21,7 @@ use wasmjob_store::{Health, Key, Kind, Store};
 use crate::clock::SteadyClock;
 use crate::core::{Core, FinishedPods, Mailbox};
 use crate::host::{HostNode, Threads};
+use crate::objects::StoreObjects;
 use crate::random::Random;
 use crate::{BuildError, Host};
 
@@ -291,6 +292,7 @@ impl HostBuilder {
         let parts = NodeParts {
             engine,
             images: Arc::clone(&images),
+            objects: Arc::new(StoreObjects::new(store.clone())),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             wake: Arc::new(move |urgency| match urgency {
                 Urgency::Now => waker.wake(),

@@ -1,0 +1,131 @@
+//! ConfigMaps and Secrets of the store, as the node reads them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::HashMap;
+use serde::de::DeserializeOwned;
+use wasmjob_api::Uid;
+use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use wasmjob_node::Objects;
+use wasmjob_store::Store;
+
+const CONFIG_MAPS: &str = "configmaps";
+const SECRETS: &str = "secrets";
+
+/// Objects of each kind that are kept as they were last read, so that the pods of a
+/// Job do not read the same JSON each. Beyond that it begins anew.
+const READ_MAX: usize = 64;
+
+/// Reads the objects of a store.
+pub(crate) struct StoreObjects {
+    store: Store,
+    config_maps: Read<ConfigMap>,
+    secrets: Read<Secret>,
+}
+
+/// What was read lately, with the revision that it was read at.
+type Read<T> = Mutex<HashMap<Uid, (u64, Arc<T>)>>;
+
+impl StoreObjects {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            config_maps: Mutex::default(),
+            secrets: Mutex::default(),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        read: &Read<T>,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<T>> {
+        let stored = self.store.named(resource, namespace, name)?;
+        let object = stored.object.as_generic()?;
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((revision, known)) = read.get(&object.uid)
+            && *revision == stored.revision
+        {
+            return Some(Arc::clone(known));
+        }
+        let parsed = match serde_json::from_slice::<T>(&object.json) {
+            Ok(parsed) => Arc::new(parsed),
+            Err(error) => {
+                // Where it is wrong, not what stands there: it may be a secret.
+                tracing::error!(
+                    resource,
+                    namespace,
+                    name,
+                    line = error.line(),
+                    column = error.column(),
+                    "an object in the store is not understood"
+                );
+                return None;
+            }
+        };
+        if read.len() >= READ_MAX {
+            read.clear();
+        }
+        read.insert(object.uid, (stored.revision, Arc::clone(&parsed)));
+        Some(parsed)
+    }
+}
+
+impl Objects for StoreObjects {
+    fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
+        self.read(&self.config_maps, CONFIG_MAPS, namespace, name)
+    }
+
+    fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
+        self.read(&self.secrets, SECRETS, namespace, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmjob_store::{GenericObject, Object, Transaction};
+
+    use super::*;
+
+    fn put(store: &Store, n: u128, resource: &str, name: &str, json: &str) {
+        let mut transaction = Transaction::default();
+        transaction.put(Object::Generic(Arc::new(GenericObject {
+            uid: Uid::from_random(n),
+            resource: resource.into(),
+            namespace: "shop".into(),
+            name: name.into(),
+            json: json.as_bytes().into(),
+        })));
+        store.commit(transaction);
+    }
+
+    #[test]
+    fn objects_are_read_by_name_and_read_anew_when_they_change() {
+        let store = Store::new();
+        let objects = StoreObjects::new(store.clone());
+        let value = || {
+            let map = objects.config_map("shop", "a")?;
+            map.data.as_ref()?.get("k").cloned()
+        };
+        assert_eq!(value(), None);
+        put(&store, 1, CONFIG_MAPS, "a", r#"{"data":{"k":"one"}}"#);
+        assert_eq!(value().as_deref(), Some("one"));
+        put(&store, 1, CONFIG_MAPS, "a", r#"{"data":{"k":"two"}}"#);
+        assert_eq!(value().as_deref(), Some("two"));
+        assert!(objects.secret("shop", "a").is_none());
+        assert!(objects.config_map("other", "a").is_none());
+        put(
+            &store,
+            2,
+            SECRETS,
+            "a",
+            r#"{"type":"Opaque","data":{"k":"b25l"}}"#,
+        );
+        let secret = objects.secret("shop", "a").unwrap();
+        assert_eq!(secret.data.as_ref().unwrap()["k"].0, b"one");
+        put(&store, 2, SECRETS, "a", "[");
+        assert!(objects.secret("shop", "a").is_none());
+    }
+}

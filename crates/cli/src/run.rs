@@ -112,7 +112,7 @@ fn slots(manifest: &Manifest) -> u32 {
                 .as_ref()
                 .and_then(|spec| spec.parallelism)
                 .unwrap_or(1),
-            Object::Pod(_) | Object::CronJob(_) => 1,
+            Object::Pod(_) | Object::CronJob(_) | Object::Kept(_) => 1,
         };
         let pods = u32::try_from(pods).unwrap_or(0);
         // Twice: a probe runs beside its container.

@@ -4,6 +4,7 @@ use wasmjob_api::Pod;
 use wasmjob_api::Quantity;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVarSource, ResourceFieldSelector};
 
+use crate::Objects;
 use crate::resources::{Resources, selected};
 
 /// Label and annotation that hold a pod's completion index.
@@ -15,6 +16,7 @@ pub(crate) struct Downward<'a> {
     pub(crate) node_name: &'a str,
     pub(crate) capacity: Resources,
     pub(crate) default_memory_bytes: u64,
+    pub(crate) objects: &'a dyn Objects,
 }
 
 impl Downward<'_> {

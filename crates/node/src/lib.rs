@@ -18,6 +18,7 @@ mod admission;
 mod backoff;
 mod clock;
 mod downward;
+mod environment;
 mod exec;
 mod expand;
 mod life;

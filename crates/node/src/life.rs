@@ -8,6 +8,7 @@ use wasmjob_api::{ContainerState, Event, Phase, Uid};
 use wasmjob_sandbox::{Exit, KillReason, Mount, Outcome, Output, Signal, Task};
 
 use crate::downward::Downward;
+use crate::environment::EnvError;
 use crate::logs::LogOutput;
 use crate::node::{Node, Purpose};
 use crate::pod::{ContainerRun, Ending, PodRun, Run, Slot, Stage, terminated};
@@ -19,6 +20,10 @@ use crate::volumes::split_termination_path;
 const MESSAGE_BYTES_MAX: usize = 4096;
 /// What of a log serves as one: lines and bytes (the kubelet's figures).
 const MESSAGE_LOG: (usize, usize) = (80, 2048);
+
+/// After what time a container that waits for a ConfigMap or a Secret is looked at even
+/// if none changed.
+const CONFIG_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is to be done next for a pod.
 enum Next {
@@ -77,16 +82,13 @@ impl Node {
         let Some(images) = run.images.clone() else {
             return;
         };
-        run.run(slot).waits = false;
+        let container = run.run(slot);
+        (container.waits, container.wants_config) = (false, false);
         let image = match &images.images[run.image_index(slot)] {
             Ok(image) => image,
             Err(error) => {
-                let outcome = Outcome {
-                    exit: Exit::Start(error.to_string()),
-                    usage: wasmjob_sandbox::Usage::default(),
-                };
-                let now = self.clock.wall();
-                return self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
+                let text = error.to_string();
+                return self.cannot_start(uid, slot, text);
             }
         };
         let slots = image.module.slots();
@@ -95,6 +97,23 @@ impl Node {
         {
             run.run(slot).waits = true;
             return self.slot_waiters.push_back((uid, slot));
+        }
+        let downward = Downward {
+            pod: &run.pod,
+            node_name: &self.config.name,
+            capacity: self.config.capacity,
+            default_memory_bytes: self.config.default_memory_bytes,
+            objects: &*self.objects,
+        };
+        let spec = run.spec(slot);
+        let call = match spec.invocation(&run.pod, image, &run.host_name, &downward) {
+            Ok(call) => call,
+            Err(EnvError::Config(text)) => return self.config_missing(uid, slot, &text),
+            Err(error) => return self.cannot_start(uid, slot, error.to_string()),
+        };
+        for text in &call.skipped {
+            let event = Event::warning("InvalidEnvironmentVariableNames", text.clone());
+            run.events.push(event);
         }
         let now = self.clock.wall();
         let restarts = {
@@ -109,28 +128,13 @@ impl Node {
         };
         let mounts = match mounts(run, slot) {
             Ok(mounts) => mounts,
-            Err(text) => {
-                let usage = wasmjob_sandbox::Usage::default();
-                let outcome = Outcome {
-                    exit: Exit::Start(text),
-                    usage,
-                };
-                return self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
-            }
+            Err(text) => return self.cannot_start(uid, slot, text),
         };
         forget_message(run, slot);
         let log = self.logs.begin(&run.pod, &run.spec(slot).name, restarts);
         let output: Arc<dyn Output> = Arc::new(LogOutput(Arc::clone(&log)));
-        let downward = Downward {
-            pod: &run.pod,
-            node_name: &self.config.name,
-            capacity: self.config.capacity,
-            default_memory_bytes: self.config.default_memory_bytes,
-        };
-        let call = run
-            .spec(slot)
-            .invocation(&run.pod, image, &run.host_name, &downward);
         let spec = run.spec(slot);
+        let (env, env_own) = (Arc::clone(&call.env), call.own.clone());
         let task = Task {
             module: image.module.clone(),
             args: call.args,
@@ -170,6 +174,8 @@ impl Node {
             started: now,
             since,
             hears,
+            env,
+            env_own,
         });
         (container.startup, container.readiness, container.liveness) = Default::default();
         if !slot.init {
@@ -181,6 +187,55 @@ impl Node {
         // A sidecar that has no startup probe lets the next one start at once.
         if slot.init {
             self.advance(uid);
+        }
+    }
+
+    /// The container cannot be started at all.
+    fn cannot_start(&mut self, uid: Uid, slot: Slot, text: String) {
+        let outcome = Outcome {
+            exit: Exit::Start(text),
+            usage: wasmjob_sandbox::Usage::default(),
+        };
+        let now = self.clock.wall();
+        self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
+    }
+
+    /// Lets a container wait for a ConfigMap or a Secret. It is started when one that
+    /// its pod refers to changes; the timer is for what nobody thought of.
+    fn config_missing(&mut self, uid: Uid, slot: Slot, text: &str) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let container = run.run(slot);
+        (container.waits, container.wants_config) = (true, true);
+        if !std::mem::replace(&mut container.config_timer, true) {
+            let at = self.clock.monotonic() + CONFIG_AGAIN;
+            self.timers.at(at, Timer::Config(uid, slot));
+        }
+        let status = run.container_status(slot);
+        let waiting = ContainerState::Waiting {
+            reason: Cow::Borrowed("CreateContainerConfigError"),
+            message: Arc::from(text),
+        };
+        if status.state != waiting {
+            if let ContainerState::Terminated(last) = std::mem::replace(&mut status.state, waiting)
+            {
+                status.last_terminated = Some(last);
+            }
+            let event = Event::warning("Failed", format!("Error: {text}"));
+            run.events.push(event);
+        }
+        self.touch(uid);
+    }
+
+    /// Starts the container if it waits for a ConfigMap or a Secret.
+    pub(crate) fn retry_config(&mut self, uid: Uid, slot: Slot) {
+        let wants = self
+            .pods
+            .get(&uid)
+            .is_some_and(|run| run.ending.is_none() && run.container(slot).wants_config);
+        if wants {
+            self.start_container(uid, slot);
         }
     }
 
@@ -359,7 +414,7 @@ impl Node {
             return;
         };
         let container = run.run(slot);
-        container.waits = false;
+        (container.waits, container.wants_config) = (false, false);
         let Some(going) = &container.run else { return };
         if going.hears && !grace.is_zero() {
             going.handle.signal(Signal::Term);
@@ -383,6 +438,12 @@ impl Node {
                 if waits {
                     self.start_container(uid, slot);
                 }
+            }
+            Timer::Config(uid, slot) => {
+                if let Some(run) = self.pods.get_mut(&uid) {
+                    run.run(slot).config_timer = false;
+                }
+                self.retry_config(uid, slot);
             }
             Timer::Kill(token) => {
                 if let Some((uid, Purpose::Container(slot), _)) = self.runs.get(&token) {
@@ -418,23 +479,19 @@ impl Node {
         let Ok(mounts) = mounts(run, slot) else {
             return;
         };
-        let downward = Downward {
-            pod: &run.pod,
-            node_name: &self.config.name,
-            capacity: self.config.capacity,
-            default_memory_bytes: self.config.default_memory_bytes,
+        let Some(going) = &run.container(slot).run else {
+            return;
         };
         let spec = run.spec(slot);
         let Some(probe) = kind.of(&spec.probes) else {
             return;
         };
-        let call = spec.invocation(&run.pod, image, &run.host_name, &downward);
         let output = Arc::new(ProbeOutput::default());
         let task = Task {
             module: image.module.clone(),
             args: Arc::clone(&probe.command),
-            env: call.env,
-            env_own: call.own,
+            env: Arc::clone(&going.env),
+            env_own: going.env_own.clone(),
             mounts,
             working_dir: spec.working_dir.clone(),
             memory_bytes_max: spec.memory_bytes_max,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use tokio::sync::oneshot;
 use wasmjob_api::{ContainerState, Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
 use wasmjob_image::{ImageError, Images};
@@ -19,7 +19,7 @@ use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
 use crate::volumes::{HostPathPolicy, Overrun, Volumes};
 use crate::workers::Workers;
-use crate::{Clock, LogDir, LogLimits, Logs, Objects, Resources};
+use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
 /// How often the directories of a pod with a limit on them are measured.
 pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
@@ -184,6 +184,8 @@ pub struct Node {
     pub(crate) exec_slots: u32,
     /// Containers that wait for a slot of the pool.
     pub(crate) slot_waiters: VecDeque<(Uid, Slot)>,
+    /// Pods that have been admitted, by what they refer to.
+    config_users: HashMap<ConfigName, HashSet<Uid>>,
     changed: Vec<Uid>,
     ended: Vec<Update>,
     /// Somebody gave something back since the queue was looked at.
@@ -216,6 +218,7 @@ impl Node {
             slots_used: 0,
             exec_slots: 0,
             slot_waiters: VecDeque::new(),
+            config_users: HashMap::default(),
             changed: Vec::new(),
             ended: Vec::new(),
             room: false,
@@ -411,8 +414,26 @@ impl Node {
                 self.timers.at(at, Timer::Deadline(uid));
             }
         }
+        for name in config_names(run) {
+            self.config_users.entry(name).or_default().insert(uid);
+        }
         self.touch(uid);
         self.want_images(uid);
+    }
+
+    /// A ConfigMap or a Secret has been made, changed or removed: pods that refer to it
+    /// look at it anew.
+    pub fn config_changed(&mut self, name: &ConfigName) {
+        let users = self.config_users.get(name);
+        let users: Vec<Uid> = users.into_iter().flatten().copied().collect();
+        for uid in users {
+            let Some(run) = self.pods.get(&uid) else {
+                continue;
+            };
+            for slot in run.slots() {
+                self.retry_config(uid, slot);
+            }
+        }
     }
 
     /// Gets the images of the pod's template: from the last pod of it, or from a worker.
@@ -667,6 +688,14 @@ impl Node {
             self.admission.forget(uid);
         } else {
             self.admission.release(run.prepared.request);
+            for name in config_names(run) {
+                if let Some(users) = self.config_users.get_mut(&name) {
+                    users.remove(&uid);
+                    if users.is_empty() {
+                        self.config_users.remove(&name);
+                    }
+                }
+            }
         }
         self.room = true;
         if !self.slot_waiters.is_empty() {
@@ -680,6 +709,16 @@ impl Node {
             }
         }
     }
+}
+
+/// What the pod refers to.
+fn config_names(run: &PodRun) -> impl Iterator<Item = ConfigName> {
+    let configs = run.prepared.configs.iter();
+    configs.map(|(kind, name)| ConfigName {
+        kind: *kind,
+        namespace: Arc::clone(&run.pod.namespace),
+        name: Arc::clone(name),
+    })
 }
 
 fn open_logs(

@@ -85,6 +85,10 @@ pub(crate) struct ContainerRun {
     pub(crate) log: Option<Arc<LogBuffer>>,
     /// It waits for its next start.
     pub(crate) waits: bool,
+    /// It waits, for a ConfigMap or a Secret.
+    pub(crate) wants_config: bool,
+    /// It will be looked at for that after a while.
+    pub(crate) config_timer: bool,
     /// It will not be started again.
     pub(crate) done: bool,
     pub(crate) startup: Streak,
@@ -100,6 +104,9 @@ pub(crate) struct Run {
     pub(crate) since: Instant,
     /// It hears signals.
     pub(crate) hears: bool,
+    /// The environment that it was started with, which its probes and commands get.
+    pub(crate) env: Arc<[(String, String)]>,
+    pub(crate) env_own: Vec<(String, String)>,
 }
 
 impl PodRun {

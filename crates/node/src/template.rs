@@ -1,14 +1,16 @@
 //! What all pods of one template have in common, worked out once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, Probe, VolumeMount};
+use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, Probe, VolumeMount};
 use wasmjob_api::{Pod, PodTemplate};
 use wasmjob_image::{Image, ImageError};
 
 use crate::downward::Downward;
-use crate::expand::expand;
+use crate::environment::{BYTES_MAX, EnvError, Environment};
+use crate::objects::ConfigKind;
 use crate::resources::{FUEL, Resources, limit};
 use crate::restart::{Restart, RestartPolicy};
 use crate::volumes::split_termination_path;
@@ -30,6 +32,8 @@ pub(crate) struct Prepared {
     /// The sum of the containers' limits on scratch, if each has one.
     pub(crate) scratch_bytes_max: Option<u64>,
     pub(crate) has_volumes: bool,
+    /// The ConfigMaps and Secrets that it refers to, each once.
+    pub(crate) configs: Vec<(ConfigKind, Arc<str>)>,
 }
 
 /// A container of a template, read.
@@ -122,6 +126,7 @@ impl Prepared {
             scratch_bytes_max: scratch
                 .map(|all| all.iter().fold(0, |sum: u64, n| sum.saturating_add(*n))),
             has_volumes: spec.volumes.as_ref().is_some_and(|v| !v.is_empty()),
+            configs: configs(spec),
         }
     }
 }
@@ -193,7 +198,7 @@ impl ContainerSpec {
         image: &Image,
         host_name: &str,
         downward: &Downward<'_>,
-    ) -> Invocation {
+    ) -> Result<Invocation, EnvError> {
         let mut own = vec![("HOSTNAME".to_owned(), host_name.to_owned())];
         if let Some(fixed) = &self.fixed {
             if fixed.has_index
@@ -205,23 +210,26 @@ impl ContainerSpec {
                 true => Arc::clone(&fixed.args),
                 false => with_name(image, &fixed.args),
             };
-            return Invocation {
+            return Ok(Invocation {
                 args,
                 env: Arc::clone(&fixed.env),
                 own,
-            };
+                skipped: Vec::new(),
+            });
         }
-        let env = resolve_env(&self.object, downward);
-        let lookup = |name: &str| find(&env, name);
-        let words = |list: &Option<Vec<String>>| -> Vec<String> {
-            list.iter()
-                .flatten()
-                .map(|word| expand(word, lookup))
-                .collect()
-        };
-        let mut argv = words(&self.object.command);
-        let no_command = argv.is_empty();
-        argv.extend(words(&self.object.args));
+        let mut env = Environment::of(&self.object, downward)?;
+        let mut argv = Vec::new();
+        let (command, args) = (&self.object.command, &self.object.args);
+        let no_command = command.as_ref().is_none_or(Vec::is_empty);
+        let mut bytes = 0;
+        for word in command.iter().chain(args).flatten() {
+            let word = env.expand(word, "arguments")?;
+            bytes += word.len();
+            if bytes > BYTES_MAX {
+                return Err(EnvError::TooLarge("arguments"));
+            }
+            argv.push(word);
+        }
         let args: Arc<[String]> = argv.into();
         let args = if no_command {
             with_name(image, &args)
@@ -229,14 +237,16 @@ impl ContainerSpec {
             args
         };
         // A HOSTNAME of the pod's own wins.
-        if env.iter().any(|(name, _)| name == "HOSTNAME") {
+        if env.get("HOSTNAME").is_some() {
             own.clear();
         }
-        Invocation {
+        let skipped = std::mem::take(&mut env.skipped);
+        Ok(Invocation {
             args,
-            env: env.into(),
+            env: env.into_vars().into(),
             own,
-        }
+            skipped,
+        })
     }
 }
 
@@ -245,6 +255,8 @@ pub(crate) struct Invocation {
     pub(crate) args: Arc<[String]>,
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) own: Vec<(String, String)>,
+    /// What was left out of the environment, as events say it.
+    pub(crate) skipped: Vec<String>,
 }
 
 /// The variable that every container of an Indexed Job gets.
@@ -256,29 +268,31 @@ fn with_name(image: &Image, args: &[String]) -> Arc<[String]> {
         .collect()
 }
 
-fn find<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    env.iter()
-        .rev()
-        .find(|(n, _)| n == name)
-        .map(|(_, value)| value.as_str())
-}
-
-/// The environment in its order; a value may refer to what stands before it.
-fn resolve_env(container: &Container, downward: &Downward<'_>) -> Vec<(String, String)> {
-    let mut env: Vec<(String, String)> = Vec::new();
-    for var in container.env.iter().flatten() {
-        let value = match &var.value_from {
-            Some(source) => downward.value(source, container),
-            None => expand(var.value.as_deref().unwrap_or_default(), |name| {
-                find(&env, name)
-            }),
-        };
-        match env.iter_mut().find(|(name, _)| *name == var.name) {
-            Some((_, old)) => *old = value,
-            None => env.push((var.name.clone(), value)),
+/// The ConfigMaps and Secrets that a pod refers to.
+fn configs(spec: &PodSpec) -> Vec<(ConfigKind, Arc<str>)> {
+    let mut all = BTreeSet::new();
+    let mut add = |kind, name: &str| all.insert((kind, Arc::from(name)));
+    let init = spec.init_containers.iter().flatten();
+    for container in init.chain(&spec.containers) {
+        for source in container.env_from.iter().flatten() {
+            if let Some(reference) = &source.config_map_ref {
+                add(ConfigKind::ConfigMap, &reference.name);
+            }
+            if let Some(reference) = &source.secret_ref {
+                add(ConfigKind::Secret, &reference.name);
+            }
+        }
+        let vars = container.env.iter().flatten();
+        for source in vars.filter_map(|var| var.value_from.as_ref()) {
+            if let Some(selector) = &source.config_map_key_ref {
+                add(ConfigKind::ConfigMap, &selector.name);
+            }
+            if let Some(selector) = &source.secret_key_ref {
+                add(ConfigKind::Secret, &selector.name);
+            }
         }
     }
-    env
+    all.into_iter().collect()
 }
 
 impl Fixed {
@@ -300,6 +314,10 @@ impl Fixed {
             .chain(vars().filter_map(|var| var.value.as_ref()))
             .any(|w| w.contains('$'));
         if refers
+            || container
+                .env_from
+                .as_ref()
+                .is_some_and(|all| !all.is_empty())
             || vars()
                 .any(|var| var.value_from.is_some() && !is_index(var) || var.name == "HOSTNAME")
         {

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Deadline(Uid),
     /// A container's back-off is over.
     Restart(Uid, Slot),
+    /// A container that waits for a ConfigMap or a Secret is to be looked at.
+    Config(Uid, Slot),
     /// The grace period of a run is over.
     Kill(u64),
     /// A probe of the run `.2` is due.

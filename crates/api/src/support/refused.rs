@@ -180,12 +180,6 @@ impl Refusals {
         for (index, variable) in container.env.iter().flatten().enumerate() {
             self.env(variable, &path.child("env").index(index));
         }
-        let env_from = container
-            .env_from
-            .as_ref()
-            .is_some_and(|list| !list.is_empty());
-        let message = "not supported yet: ConfigMaps and Secrets do not exist here";
-        self.when(env_from, path, "envFrom", message);
         self.probes(container, path);
         self.resources(container, &path.child("resources"));
         if let Some(context) = &container.security_context {
@@ -198,19 +192,6 @@ impl Refusals {
             return;
         };
         let path = path.child("valueFrom");
-        let message = "not supported yet: ConfigMaps and Secrets do not exist here";
-        self.when(
-            source.config_map_key_ref.is_some(),
-            &path,
-            "configMapKeyRef",
-            message,
-        );
-        self.when(
-            source.secret_key_ref.is_some(),
-            &path,
-            "secretKeyRef",
-            message,
-        );
         self.when(source.file_key_ref.is_some(), &path, "fileKeyRef", NOT_YET);
     }
 

@@ -106,7 +106,8 @@ impl Node {
         if !has_share || self.slots_used.saturating_add(slots) > guests {
             return Err(ExecError::NoRoom);
         }
-        let mounts = mounts(run, slot).map_err(ExecError::Volumes)?;
+        let mounts = mounts(run, slot, |name| container.get(name))
+            .map_err(|error| ExecError::Volumes(error.to_string()))?;
         let spec = run.spec(slot);
         let task = Task {
             module: image.module.clone(),

@@ -15,6 +15,7 @@
 //! only labels things; durations are measured on the monotonic clock.
 
 mod admission;
+mod atomic_dir;
 mod backoff;
 mod clock;
 mod downward;
@@ -27,8 +28,11 @@ mod node;
 mod objects;
 mod pod;
 mod probe;
+mod projected;
+mod refresh;
 mod resources;
 mod restart;
+mod sub_path;
 mod template;
 mod timers;
 mod usage;

@@ -1,6 +1,7 @@
 //! The life of a pod's containers: started in order, restarted, probed, ended.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::logs::LogOutput;
 use crate::node::{Node, Purpose};
 use crate::pod::{ContainerRun, Ending, PodRun, Run, Slot, Stage, terminated};
 use crate::probe::{self, ProbeKind, ProbeOutput, Streak, Verdict};
+use crate::sub_path;
 use crate::timers::Timer;
 use crate::volumes::split_termination_path;
 
@@ -111,6 +113,11 @@ impl Node {
             Err(EnvError::Config(text)) => return self.config_missing(uid, slot, &text),
             Err(error) => return self.cannot_start(uid, slot, error.to_string()),
         };
+        let mounts = match mounts(run, slot, |name| call.get(name)) {
+            Ok(mounts) => mounts,
+            Err(EnvError::Config(text)) => return self.config_missing(uid, slot, &text),
+            Err(error) => return self.cannot_start(uid, slot, error.to_string()),
+        };
         for text in &call.skipped {
             let event = Event::warning("InvalidEnvironmentVariableNames", text.clone());
             run.events.push(event);
@@ -125,10 +132,6 @@ impl Node {
                 status.restarts = status.restarts.saturating_add(1);
             }
             status.restarts
-        };
-        let mounts = match mounts(run, slot) {
-            Ok(mounts) => mounts,
-            Err(text) => return self.cannot_start(uid, slot, text),
         };
         forget_message(run, slot);
         let log = self.logs.begin(&run.pod, &run.spec(slot).name, restarts);
@@ -454,6 +457,7 @@ impl Node {
             Timer::Probe(uid, slot, token, kind) => self.probe(uid, slot, token, kind),
             Timer::Measure(uid) => self.measure(uid),
             Timer::Images(uid) => self.want_images(uid),
+            Timer::Volumes(uid) => self.retry_volumes(uid),
         }
     }
 
@@ -476,10 +480,10 @@ impl Node {
         if !goes_on || run.ending.is_some() {
             return;
         }
-        let Ok(mounts) = mounts(run, slot) else {
+        let Some(going) = &run.container(slot).run else {
             return;
         };
-        let Some(going) = &run.container(slot).run else {
+        let Ok(mounts) = mounts(run, slot, |name| going.get(name)) else {
             return;
         };
         let spec = run.spec(slot);
@@ -645,31 +649,87 @@ fn next(run: &mut PodRun) -> Next {
     }
 }
 
-/// The directories of a container.
-pub(crate) fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
+/// The directories of a container whose environment looks up `env`.
+pub(crate) fn mounts<'a>(
+    run: &PodRun,
+    slot: Slot,
+    env: impl Fn(&str) -> Option<&'a str>,
+) -> Result<Arc<[Mount]>, EnvError> {
     let Some(volumes) = &run.volumes else {
         return Ok(Arc::from([]));
     };
     let spec = run.spec(slot);
-    let copy = |dir: &std::os::fd::OwnedFd| {
-        dir.try_clone()
-            .map_err(|error| format!("a directory cannot be mounted: {error}"))
-    };
     let mut mounts = Vec::new();
+    // Directories in which single files stand, by their guest paths.
+    let mut file_dirs: Vec<(&str, PathBuf)> = Vec::new();
     for mount in &spec.mounts {
         let Some(dir) = volumes.opened(&mount.name) else {
             continue;
         };
+        let failed = |error: &dyn std::fmt::Display| {
+            EnvError::Config(format!(
+                "failed to prepare subPath for volumeMount {:?} of container {:?}: {error}",
+                mount.name, spec.name
+            ))
+        };
+        let part = sub_path::of(mount, &env).map_err(|text| failed(&text))?;
+        let projected = volumes.projected(&mount.name);
+        if let Some(volume) = projected
+            && volume.join(&part).is_file()
+        {
+            let Some((parent, name)) = mount.mount_path.rsplit_once('/') else {
+                continue;
+            };
+            let known = file_dirs.iter().position(|(guest, _)| *guest == parent);
+            let place = known.unwrap_or(file_dirs.len());
+            let files = volumes.files_dir(&spec.name, place).unwrap_or_default();
+            sub_path::put_file(volume, &part, &files, name).map_err(|error| failed(&error))?;
+            if known.is_none() {
+                file_dirs.push((parent, files));
+            }
+            continue;
+        }
+        let dir = match (part.as_str(), projected) {
+            ("", _) => dir.try_clone(),
+            (part, Some(volume)) if !volume.join(part).is_dir() => {
+                return Err(failed(&"there is no such file or directory in the volume"));
+            }
+            (part, _) => sub_path::open(dir, part),
+        };
         mounts.push(Mount {
-            dir: copy(dir)?,
+            dir: dir.map_err(|error| failed(&error))?,
             guest_path: mount.mount_path.clone(),
-            read_only: mount.read_only.unwrap_or(false),
+            read_only: mount.read_only.unwrap_or(false) || projected.is_some(),
+        });
+    }
+    for (guest_path, dir) in file_dirs {
+        let guest_path = if guest_path.is_empty() {
+            "/"
+        } else {
+            guest_path
+        };
+        if mounts.iter().any(|mount| mount.guest_path == guest_path) {
+            return Err(EnvError::Config(format!(
+                "a single file cannot be mounted into {guest_path}, which is a mount of its own"
+            )));
+        }
+        let opened = std::fs::File::open(&dir).map_err(|error| {
+            EnvError::Config(format!(
+                "the directory of {guest_path} cannot be opened: {error}"
+            ))
+        })?;
+        mounts.push(Mount {
+            dir: opened.into(),
+            guest_path: guest_path.to_owned(),
+            read_only: true,
         });
     }
     if let Some(dir) = volumes.termination_dir(&spec.name)
         && let Some((guest_dir, _)) = split_termination_path(spec.termination_path())
     {
-        let opened = std::fs::File::open(dir).map_err(|error| error.to_string())?;
+        let opened = std::fs::File::open(dir).map_err(|error| {
+            EnvError::Config(format!("the termination message's directory: {error}"))
+        })?;
         mounts.push(Mount {
             dir: opened.into(),
             guest_path: guest_dir.to_owned(),

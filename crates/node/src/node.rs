@@ -15,9 +15,10 @@ use crate::admission::{Admission, Turn};
 use crate::logs::LogWriter;
 use crate::pod::{Ending, PodRun, Slot, Stage};
 use crate::probe::{ProbeKind, ProbeOutput};
+use crate::projected::View;
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
-use crate::volumes::{HostPathPolicy, Overrun, Volumes};
+use crate::volumes::{HostPathPolicy, Overrun, VolumeError, Volumes};
 use crate::workers::Workers;
 use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
@@ -101,7 +102,7 @@ pub(crate) enum News {
     Exited(u64, Outcome),
     /// Holds the template, so that its address means it and no other.
     Images(Arc<Prepared>, Arc<TemplateImages>),
-    Volumes(Uid, Result<Volumes, String>),
+    Volumes(Uid, Result<Volumes, VolumeError>),
     Measured(Uid, Option<Overrun>),
 }
 
@@ -433,6 +434,7 @@ impl Node {
             for slot in run.slots() {
                 self.retry_config(uid, slot);
             }
+            self.refresh_volumes(uid);
         }
     }
 
@@ -483,18 +485,8 @@ impl Node {
         if images.images.iter().any(is_missing) {
             return self.images_missing(uid, &images);
         }
-        let wanted: Vec<String> = run
-            .slots()
-            .filter(|slot| {
-                let image = &images.images[run.image_index(*slot)];
-                image
-                    .as_ref()
-                    .is_ok_and(|image| run.spec(*slot).wants_termination_file(image))
-            })
-            .map(|slot| run.spec(slot).name.to_string())
-            .collect();
         run.images = Some(images);
-        if !run.prepared.has_volumes && wanted.is_empty() {
+        if !run.prepared.has_volumes && wants_termination(run).is_empty() {
             run.stage = Stage::Running;
             if run.prepared.scratch_bytes_max.is_some() {
                 let at = self.clock.monotonic() + MEASURE_EVERY;
@@ -503,13 +495,74 @@ impl Node {
             return self.advance(uid);
         }
         run.stage = Stage::Volumes;
-        let template = Arc::clone(&run.pod.template);
+        self.make_volumes(uid);
+    }
+
+    /// Has the pod's directories made.
+    fn make_volumes(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        (run.volumes_wait, run.volumes_again) = (false, false);
+        let wanted = wants_termination(run);
+        let view = View {
+            pod: Arc::clone(&run.pod),
+            node_name: Arc::clone(&self.config.name),
+            capacity: self.config.capacity,
+            default_memory_bytes: self.config.default_memory_bytes,
+            objects: Arc::clone(&self.objects),
+        };
         let (scratch, policy) = (self.config.scratch.clone(), self.config.host_paths.clone());
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {
-            let volumes = Volumes::prepare(&scratch, &policy, uid, &template.spec, &wanted);
+            let spec = Arc::clone(&view.pod.template.spec);
+            let volumes = Volumes::prepare(&scratch, &policy, uid, &spec, &wanted, view);
             inbox.push(News::Volumes(uid, volumes));
         });
+    }
+
+    /// Tries the pod's directories again, if they wait for something.
+    pub(crate) fn retry_volumes(&mut self, uid: Uid) {
+        if let Some(run) = self.pods.get(&uid)
+            && run.stage == Stage::Volumes
+            && run.ending.is_none()
+            && run.volumes_wait
+        {
+            self.make_volumes(uid);
+        }
+    }
+
+    /// What the pod's directories are made of has changed.
+    fn refresh_volumes(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        if run.stage == Stage::Volumes {
+            run.volumes_again = true;
+            return self.retry_volumes(uid);
+        }
+        let projections = run.volumes.as_ref().and_then(|it| it.projections());
+        if let Some(projections) = projections.filter(|it| it.wants_refresh()).cloned() {
+            self.workers.submit(move || projections.refresh());
+        }
+    }
+
+    /// Something that the pod's directories are made of is not there.
+    fn volumes_missing(&mut self, uid: Uid, message: String) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        run.volumes_wait = true;
+        let event = Event::warning("FailedMount", message);
+        run.events.push(event);
+        if run.volumes_again {
+            return self.retry_volumes(uid);
+        }
+        let delay = run.volume_backoff.next(Duration::ZERO);
+        let delay = delay.max(Duration::from_secs(10));
+        self.timers
+            .at(self.clock.monotonic() + delay, Timer::Volumes(uid));
+        self.touch(uid);
     }
 
     /// Some image is not there: says so and tries again later.
@@ -542,7 +595,7 @@ impl Node {
         self.touch(uid);
     }
 
-    fn volumes_made(&mut self, uid: Uid, volumes: Result<Volumes, String>) {
+    fn volumes_made(&mut self, uid: Uid, volumes: Result<Volumes, VolumeError>) {
         let Some(run) = self.pods.get_mut(&uid) else {
             // It ended meanwhile.
             if let Ok(volumes) = volumes {
@@ -558,9 +611,15 @@ impl Node {
                 }
                 run.volumes = Some(Arc::new(volumes));
                 run.stage = Stage::Running;
+                if std::mem::take(&mut run.volumes_again) {
+                    self.refresh_volumes(uid);
+                }
                 self.advance(uid);
             }
-            Err(message) => {
+            Err(VolumeError::Waits(message)) if run.ending.is_none() => {
+                self.volumes_missing(uid, message);
+            }
+            Err(VolumeError::Waits(message) | VolumeError::Fails(message)) => {
                 run.events
                     .push(Event::warning("FailedMount", message.clone()));
                 self.end_pod(uid, Ending::Volumes(message), Duration::ZERO);
@@ -709,6 +768,20 @@ impl Node {
             }
         }
     }
+}
+
+/// The containers of a pod that write a termination message.
+fn wants_termination(run: &PodRun) -> Vec<String> {
+    let Some(images) = &run.images else {
+        return Vec::new();
+    };
+    let wants = |slot: &Slot| {
+        let image = &images.images[run.image_index(*slot)];
+        let image = image.as_ref();
+        image.is_ok_and(|image| run.spec(*slot).wants_termination_file(image))
+    };
+    let slots = run.slots().filter(wants);
+    slots.map(|slot| run.spec(slot).name.to_string()).collect()
 }
 
 /// What the pod refers to.

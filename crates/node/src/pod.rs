@@ -66,6 +66,11 @@ pub(crate) struct PodRun {
     pub(crate) images: Option<Arc<TemplateImages>>,
     pub(crate) image_backoff: Backoff,
     pub(crate) volumes: Option<Arc<Volumes>>,
+    pub(crate) volume_backoff: Backoff,
+    /// Its directories wait for something.
+    pub(crate) volumes_wait: bool,
+    /// What they are made of has changed since they were begun.
+    pub(crate) volumes_again: bool,
     pub(crate) init: Vec<ContainerRun>,
     pub(crate) containers: Vec<ContainerRun>,
     pub(crate) deadline: Option<Instant>,
@@ -109,6 +114,24 @@ pub(crate) struct Run {
     pub(crate) env_own: Vec<(String, String)>,
 }
 
+impl Run {
+    /// A variable of its environment.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        variable(&self.env, &self.env_own, name)
+    }
+}
+
+/// A variable; what is a container's own wins.
+pub(crate) fn variable<'a>(
+    env: &'a [(String, String)],
+    own: &'a [(String, String)],
+    name: &str,
+) -> Option<&'a str> {
+    let mut all = own.iter().chain(env);
+    all.find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
+}
+
 impl PodRun {
     pub(crate) fn new(pod: Arc<Pod>, prepared: Arc<Prepared>) -> Self {
         let waiting = |reason: &'static str| ContainerStatus {
@@ -142,6 +165,9 @@ impl PodRun {
             images: None,
             image_backoff: Backoff::default(),
             volumes: None,
+            volume_backoff: Backoff::default(),
+            volumes_wait: false,
+            volumes_again: false,
             init: prepared
                 .init
                 .iter()

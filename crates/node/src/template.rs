@@ -11,6 +11,7 @@ use wasmjob_image::{Image, ImageError};
 use crate::downward::Downward;
 use crate::environment::{BYTES_MAX, EnvError, Environment};
 use crate::objects::ConfigKind;
+use crate::pod::variable;
 use crate::resources::{FUEL, Resources, limit};
 use crate::restart::{Restart, RestartPolicy};
 use crate::volumes::split_termination_path;
@@ -259,6 +260,13 @@ pub(crate) struct Invocation {
     pub(crate) skipped: Vec<String>,
 }
 
+impl Invocation {
+    /// A variable of its environment.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        variable(&self.env, &self.own, name)
+    }
+}
+
 /// The variable that every container of an Indexed Job gets.
 const JOB_COMPLETION_INDEX: &str = "JOB_COMPLETION_INDEX";
 
@@ -289,6 +297,27 @@ fn configs(spec: &PodSpec) -> Vec<(ConfigKind, Arc<str>)> {
             }
             if let Some(selector) = &source.secret_key_ref {
                 add(ConfigKind::Secret, &selector.name);
+            }
+        }
+    }
+    for volume in spec.volumes.iter().flatten() {
+        if let Some(source) = &volume.config_map {
+            add(ConfigKind::ConfigMap, &source.name);
+        }
+        if let Some(name) = volume
+            .secret
+            .as_ref()
+            .and_then(|it| it.secret_name.as_ref())
+        {
+            add(ConfigKind::Secret, name);
+        }
+        let sources = volume.projected.as_ref().and_then(|it| it.sources.as_ref());
+        for source in sources.into_iter().flatten() {
+            if let Some(source) = &source.config_map {
+                add(ConfigKind::ConfigMap, &source.name);
+            }
+            if let Some(source) = &source.secret {
+                add(ConfigKind::Secret, &source.name);
             }
         }
     }

@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Probe(Uid, Slot, u64, ProbeKind),
     /// The pod's directories are to be measured.
     Measure(Uid),
+    /// The pod's directories are to be tried again.
+    Volumes(Uid),
     /// The pod's images are to be tried again.
     Images(Uid),
 }

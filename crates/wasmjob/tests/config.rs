@@ -178,3 +178,124 @@ fn a_jobs_deadline_ends_pods_that_wait() {
         "DeadlineExceeded"
     );
 }
+
+/// A pod with volumes: its shell runs `script`; `mounts` and `volumes` are lists.
+fn with_volumes(host: &Host, script: &str, mounts: &str, volumes: &str) -> PodHandle {
+    let yaml = format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: p, labels: {{app: shop, tier: back}}}}, \
+         spec: {{restartPolicy: Never, volumes: [{volumes}], containers: [{{name: c, image: busybox, \
+         command: [sh, -c, {script:?}], resources: {{limits: {{memory: 64Mi}}}}, \
+         volumeMounts: [{mounts}]}}]}}}}"
+    );
+    apply(host, &yaml).pods.remove(0)
+}
+
+#[test]
+fn files_come_from_config_maps_secrets_and_the_pod() {
+    let host = host();
+    apply(&host, &format!("{MAP}---{SECRET}"));
+    let pod = with_volumes(
+        &host,
+        "cat /map/colour; echo; cat /map/size; echo; cat /one/deep/c; echo; cat /secret/user; echo; \
+         cat /all/password /all/name; echo; cat /pod/labels; echo; cat /pod/memory; echo; \
+         echo x > /map/new || echo refused; ls /none | wc -l",
+        "{name: map, mountPath: /map}, {name: one, mountPath: /one}, {name: secret, mountPath: /secret}, \
+         {name: all, mountPath: /all}, {name: pod, mountPath: /pod}, {name: none, mountPath: /none}",
+        "{name: map, configMap: {name: settings}}, \
+         {name: one, configMap: {name: settings, items: [{key: colour, path: deep/c}]}}, \
+         {name: secret, secret: {secretName: key, defaultMode: 0400}}, \
+         {name: all, projected: {sources: [{secret: {name: key, items: [{key: password, path: password}]}}, \
+         {downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}]}}, \
+         {name: pod, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}, \
+         {path: memory, resourceFieldRef: {containerName: c, resource: limits.memory, divisor: 1Mi}}]}}, \
+         {name: none, configMap: {name: none, optional: true}}",
+    );
+    let result = end(&pod);
+    let lines: Vec<String> = out(&result).lines().map(str::to_owned).collect();
+    assert_eq!(
+        lines[..8],
+        [
+            "blue",
+            "7",
+            "blue",
+            "admin",
+            "hunter2p",
+            "app=\"shop\"",
+            "tier=\"back\"",
+            "64"
+        ]
+    );
+    assert!(lines.contains(&"refused".to_owned()), "{lines:?}");
+    assert_eq!(lines.last().map(|line| line.trim()), Some("0"));
+}
+
+#[test]
+fn a_pod_waits_for_what_its_volumes_are_made_of() {
+    let host = host();
+    let pod = with_volumes(
+        &host,
+        "cat /map/colour",
+        "{name: map, mountPath: /map}",
+        "{name: map, configMap: {name: settings}}",
+    );
+    let wanted = "FailedMount MountVolume.SetUp failed for volume \"map\" : configmap \"settings\" not found";
+    until(|| events(&host).contains(&wanted.to_owned()).then_some(()));
+    assert_eq!(status(&host).unwrap().phase, Phase::Pending);
+    let began = Instant::now();
+    apply(&host, MAP);
+    assert_eq!(out(&end(&pod)), "blue");
+    assert!(began.elapsed() < Duration::from_secs(9));
+}
+
+#[test]
+fn a_part_of_a_volume_is_mounted_and_nothing_outside_of_it() {
+    let host = host();
+    apply(&host, MAP);
+    let pod = with_volumes(
+        &host,
+        "cat /etc/app/colour.conf; echo; ls /etc/app; echo kept > /data/file; cat /whole/own/p/file; \
+         ls /data",
+        "{name: map, mountPath: /etc/app/colour.conf, subPath: colour}, \
+         {name: map, mountPath: /etc/app/size, subPath: size}, \
+         {name: dir, mountPath: /data, subPath: own/p}, {name: dir, mountPath: /whole}",
+        "{name: map, configMap: {name: settings}}, {name: dir, emptyDir: {}}",
+    );
+    assert_eq!(out(&end(&pod)), "blue\ncolour.conf\nsize\nkept\nfile\n");
+}
+
+#[test]
+fn a_config_map_that_changes_reaches_the_pods_that_mount_it() {
+    let host = host();
+    apply(&host, MAP);
+    let pod = with_volumes(
+        &host,
+        "cat /map/colour; echo; while [ \"$(cat /map/colour)\" != green ]; do sleep 0.01; done; \
+         cat /map/colour; echo; test -e /map/size || echo gone; cat /part/size",
+        "{name: map, mountPath: /map}, {name: map, mountPath: /part/size, subPath: size}",
+        "{name: map, configMap: {name: settings}}",
+    );
+    until(|| (status(&host)?.phase == Phase::Running).then_some(()));
+    until(|| {
+        let logs = host.logs(pod.uid());
+        let text = logs.first()?.tail(10, 1000);
+        text.contains("blue").then_some(())
+    });
+    let (_, found) = host.store().list(Kind::Generic, |_| true);
+    let seen = found[0].object.clone();
+    let row = seen.as_generic().unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(&row.json).unwrap();
+    json["data"] = serde_json::json!({"colour": "green"});
+    let new = wasmjob::GenericObject {
+        json: serde_json::to_vec(&json).unwrap().into(),
+        ..(**row).clone()
+    };
+    let write = wasmjob::Write::Replace {
+        seen: seen.clone(),
+        new: wasmjob::Replacement::Generic(new),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(host.write(write)).unwrap();
+    assert_eq!(out(&end(&pod)), "blue\ngreen\ngone\n7");
+}

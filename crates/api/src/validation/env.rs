@@ -86,15 +86,12 @@ fn value_from(errors: &mut Errors, source: &EnvVarSource, path: &Path) {
     if let Some(field) = &source.field_ref {
         field_ref(errors, field, &path.child("fieldRef"));
     }
-    if let Some(resource) = &source.resource_field_ref {
-        let path = path.child("resourceFieldRef.resource");
-        if resource.resource.is_empty() {
-            errors.push(Error::required(&path, ""));
-        } else if !RESOURCES.contains(&resource.resource.as_str())
-            && !resource.resource.contains("hugepages-")
-        {
-            errors.push(Error::not_supported(&path, &resource.resource, &RESOURCES));
-        }
+    if let Some(selector) = &source.resource_field_ref {
+        resource(
+            errors,
+            &selector.resource,
+            &path.child("resourceFieldRef.resource"),
+        );
     }
 }
 
@@ -118,6 +115,39 @@ fn object_name(errors: &mut Errors, name: &str, path: &Path) {
     } else {
         errors.dns_subdomain(name, path);
     }
+}
+
+/// A resource of a container.
+pub(super) fn resource(errors: &mut Errors, name: &str, path: &Path) {
+    if name.is_empty() {
+        errors.push(Error::required(path, ""));
+    } else if !RESOURCES.contains(&name) && !name.contains("hugepages-") {
+        errors.push(Error::not_supported(path, name, &RESOURCES));
+    }
+}
+
+/// A field of the pod as a file: what a variable can have of the metadata, and all
+/// labels or annotations.
+pub(super) fn volume_field(errors: &mut Errors, field: &ObjectFieldSelector, path: &Path) {
+    const FILES: [&str; 5] = [
+        "metadata.annotations",
+        "metadata.labels",
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+    ];
+    let value = field.field_path.as_str();
+    if FILES.contains(&value) {
+        return;
+    }
+    if FIELDS.contains(&value) {
+        return errors.push(Error::not_supported(
+            &path.child("fieldPath"),
+            value,
+            &FILES,
+        ));
+    }
+    field_ref(errors, field, path);
 }
 
 fn field_ref(errors: &mut Errors, field: &ObjectFieldSelector, path: &Path) {

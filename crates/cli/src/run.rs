@@ -3,6 +3,7 @@
 mod follow;
 mod printer;
 mod progress;
+mod references;
 mod source;
 mod state;
 
@@ -29,6 +30,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     };
     if let Err(texts) = source::cron_jobs(&mut manifest, args.now) {
         texts.iter().for_each(say);
+        return Ok(Exit::Usage);
+    }
+    let missing = references::missing(&manifest);
+    if !missing.is_empty() {
+        missing.iter().for_each(say);
         return Ok(Exit::Usage);
     }
     let config = match Config::load(args.host.config.as_deref()) {

@@ -153,6 +153,22 @@ fn config_maps_and_secrets_of_the_same_file_reach_the_job() {
     assert_eq!(run.code(), Some(0), "{}", run.stderr());
     assert!(run.stdout().contains("blue hunter2"), "{}", run.stdout());
     assert!(!run.stderr().contains("hunter2"));
+    let without = text.replace("name: settings}\ndata", "name: other}\ndata");
+    let file = dir.write(
+        "without.yaml",
+        &without.replace("{password: hunter2}", "{user: me}"),
+    );
+    let run = dir.run(&["run", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+    let said = run.stderr();
+    assert!(
+        said.contains("ConfigMap default/settings is not in these files"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Secret default/key has no key \"password\""),
+        "{said}"
+    );
     let broken = text.replace("colour: blue", "colour: [1]");
     let file = dir.write("broken.yaml", &broken);
     let run = dir.run(&["check", file.to_str().unwrap()]);

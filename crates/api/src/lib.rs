@@ -10,6 +10,7 @@
 //! [`Pod`] is a row: a reference to the template that it shares with its siblings plus what
 //! differs. A row becomes a full Kubernetes object when somebody reads it.
 
+pub mod config;
 mod cron_job;
 pub mod defaults;
 mod event;

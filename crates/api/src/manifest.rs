@@ -77,7 +77,7 @@ pub struct Loaded {
     pub at: Position,
 }
 
-/// An object of a kind that wasmjob runs, defaulted. What only creation can give
+/// An object of a kind that wasmjob runs, or that what it runs refers to, defaulted. What only creation can give
 /// (UID, generated names, selectors) is not in it yet: see [`crate::defaults::prepare_job`].
 #[derive(Clone, Debug)]
 pub enum Object {
@@ -87,6 +87,21 @@ pub enum Object {
     CronJob(Box<CronJob>),
     /// A `v1` Pod.
     Pod(Box<Pod>),
+    /// An object that pods refer to.
+    Kept(Box<Kept>),
+}
+
+/// An object that is only kept, for those that refer to it: a ConfigMap or a Secret.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its kind, e.g. `ConfigMap`.
+    pub kind: &'static str,
+    /// Its plural, e.g. `configmaps`.
+    pub resource: &'static str,
+    /// The metadata, which is also in `json`.
+    pub metadata: ObjectMeta,
+    /// The whole object, defaulted.
+    pub json: serde_json::Value,
 }
 
 impl Object {
@@ -97,6 +112,7 @@ impl Object {
             Self::Job(_) => "Job",
             Self::CronJob(_) => "CronJob",
             Self::Pod(_) => "Pod",
+            Self::Kept(kept) => kept.kind,
         }
     }
 
@@ -107,6 +123,7 @@ impl Object {
             Self::Job(job) => &job.metadata,
             Self::CronJob(cron_job) => &cron_job.metadata,
             Self::Pod(pod) => &pod.metadata,
+            Self::Kept(kept) => &kept.metadata,
         }
     }
 }

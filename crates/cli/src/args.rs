@@ -188,6 +188,10 @@ pub(crate) struct ServeArgs {
     /// A file of tokens that clients may show: lines `token,user,uid,"group1,group2"`.
     #[arg(long = "token-auth-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
+    /// Encrypt Secrets in the data directory with the key in FILE (64 hexadecimal digits),
+    /// which must stand elsewhere; it is made if it is not there [default: not encrypted].
+    #[arg(long = "secret-key-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// The time zone of CronJobs that name none, e.g. Europe/Berlin [default: UTC].
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub(crate) zone: Option<Zone>,

@@ -91,6 +91,8 @@ pub(crate) struct ServeConfig {
     pub(crate) tls_san: Vec<String>,
     /// As `--token-auth-file`; relative to the file.
     pub(crate) token_auth_file: Option<PathBuf>,
+    /// As `--secret-key-file`; relative to the file.
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// As `--zone`.
     #[serde(default, deserialize_with = "zone")]
     pub(crate) zone: Option<Zone>,
@@ -170,6 +172,7 @@ impl Config {
             &mut config.serve.data_dir,
             &mut config.serve.manifests,
             &mut config.serve.token_auth_file,
+            &mut config.serve.secret_key_file,
         ];
         let keys = config.images.verify_keys.values_mut().flatten();
         let paths = config.allow_host_path.iter_mut().chain(keys);

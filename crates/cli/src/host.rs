@@ -200,6 +200,7 @@ pub(crate) fn pod_spec(object: &Object) -> Option<(&'static str, &PodSpec)> {
                 .spec
                 .as_ref()?,
         )),
+        Object::Kept(_) => None,
     }
 }
 

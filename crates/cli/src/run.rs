@@ -4,6 +4,7 @@ mod follow;
 mod images;
 mod printer;
 mod progress;
+mod references;
 mod source;
 mod state;
 
@@ -32,6 +33,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     };
     if let Err(texts) = source::cron_jobs(&mut manifest, args.now) {
         texts.iter().for_each(say);
+        return Ok(Exit::Usage);
+    }
+    let missing = references::missing(&manifest);
+    if !missing.is_empty() {
+        missing.iter().for_each(say);
         return Ok(Exit::Usage);
     }
     let config = match Config::load(args.host.config.as_deref()) {
@@ -123,7 +129,7 @@ fn slots(manifest: &Manifest) -> u32 {
                 .as_ref()
                 .and_then(|spec| spec.parallelism)
                 .unwrap_or(1),
-            Object::Pod(_) | Object::CronJob(_) => 1,
+            Object::Pod(_) | Object::CronJob(_) | Object::Kept(_) => 1,
         };
         let pods = u32::try_from(pods).unwrap_or(0);
         // Twice: a probe runs beside its container.

@@ -56,6 +56,10 @@ pub(crate) fn serve(
         Ok(builder) => builder.data_dir(&data_dir).zone(zone.clone()),
         Err(error) => return Ok(usage(&error)),
     };
+    let key = args.secret_key_file.as_ref();
+    if let Some(file) = key.or(own.secret_key_file.as_ref()) {
+        builder = builder.secret_key_file(file);
+    }
     if let Some(max) = args.finished_pods.or(own.finished_pods) {
         builder = builder.finished_pods(max);
     }

@@ -132,6 +132,50 @@ fn a_complete_job_exits_with_0_and_its_output_is_ours_byte_for_byte() {
 }
 
 #[test]
+fn config_maps_and_secrets_of_the_same_file_reach_the_job() {
+    let dir = Dir::new();
+    let busybox = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../wasm-examples/busybox/busybox.wasm"
+    );
+    std::fs::copy(busybox, dir.path("busybox.wasm")).unwrap();
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: show}\nspec:\n  template:\n    spec:\n      \
+        restartPolicy: Never\n      containers:\n      - name: c\n        image: ./busybox.wasm\n        \
+        command: [sh, -c, 'echo \"$colour $PASSWORD\"']\n        \
+        envFrom: [{configMapRef: {name: settings}}]\n        \
+        env: [{name: PASSWORD, valueFrom: {secretKeyRef: {name: key, key: password}}}]\n";
+    let text = format!(
+        "{job}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{colour: blue}}\n\
+         ---\napiVersion: v1\nkind: Secret\nmetadata: {{name: key}}\nstringData: {{password: hunter2}}\n"
+    );
+    let file = dir.write("all.yaml", &text);
+    let run = dir.run(&["run", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    assert!(run.stdout().contains("blue hunter2"), "{}", run.stdout());
+    assert!(!run.stderr().contains("hunter2"));
+    let without = text.replace("name: settings}\ndata", "name: other}\ndata");
+    let file = dir.write(
+        "without.yaml",
+        &without.replace("{password: hunter2}", "{user: me}"),
+    );
+    let run = dir.run(&["run", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+    let said = run.stderr();
+    assert!(
+        said.contains("ConfigMap default/settings is not in these files"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Secret default/key has no key \"password\""),
+        "{said}"
+    );
+    let broken = text.replace("colour: blue", "colour: [1]");
+    let file = dir.write("broken.yaml", &broken);
+    let run = dir.run(&["check", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+}
+
+#[test]
 fn a_failed_job_exits_with_1_and_says_why() {
     let dir = Dir::new();
     dir.job("trap", "backoffLimit: 0");

@@ -4,6 +4,7 @@ use wasmjob_api::Pod;
 use wasmjob_api::Quantity;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVarSource, ResourceFieldSelector};
 
+use crate::Objects;
 use crate::resources::{Resources, selected};
 
 /// Label and annotation that hold a pod's completion index.
@@ -15,6 +16,7 @@ pub(crate) struct Downward<'a> {
     pub(crate) node_name: &'a str,
     pub(crate) capacity: Resources,
     pub(crate) default_memory_bytes: u64,
+    pub(crate) objects: &'a dyn Objects,
 }
 
 impl Downward<'_> {
@@ -28,6 +30,27 @@ impl Downward<'_> {
             return self.resource(selector, container);
         }
         String::new()
+    }
+
+    /// The content of a file of a downwardAPI volume, which may also be all labels or
+    /// all annotations.
+    pub(crate) fn file(&self, path: &str) -> String {
+        let metadata = self.pod.metadata.as_deref();
+        let metadata = metadata.unwrap_or(&self.pod.template.metadata);
+        let index = self.pod.index.filter(|_| self.pod.metadata.is_none());
+        let list = match path {
+            "metadata.labels" => metadata.labels.clone(),
+            "metadata.annotations" => metadata.annotations.clone(),
+            _ => return self.field(path),
+        };
+        let mut list = list.unwrap_or_default();
+        if let Some(index) = index {
+            list.insert(COMPLETION_INDEX.to_owned(), index.to_string());
+        }
+        let lines = list
+            .iter()
+            .map(|(key, value)| format!("{key}={}", quoted(value)));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     fn field(&self, path: &str) -> String {
@@ -63,7 +86,11 @@ impl Downward<'_> {
         list?.get(key).cloned()
     }
 
-    fn resource(&self, selector: &ResourceFieldSelector, container: &Container) -> String {
+    pub(crate) fn resource(
+        &self,
+        selector: &ResourceFieldSelector,
+        container: &Container,
+    ) -> String {
         let spec = &self.pod.template.spec;
         let named = selector.container_name.as_deref().and_then(|name| {
             let all = spec
@@ -98,5 +125,41 @@ impl Downward<'_> {
             .saturating_add(divisor - 1)
             .div_euclid(divisor)
             .to_string()
+    }
+}
+
+/// A text as Go's `%q` writes it.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for sign in text.chars() {
+        match sign {
+            '"' | '\\' => out.extend(['\\', sign]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '\x0b' => out.push_str("\\v"),
+            _ if !sign.is_control() => out.push(sign),
+            _ if sign < '\u{80}' => out.push_str(&format!("\\x{:02x}", u32::from(sign))),
+            _ => out.push_str(&format!("\\u{:04x}", u32::from(sign))),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn values_are_quoted_as_go_does() {
+        assert_eq!(
+            quoted("a \"b\"\\\n\u{1}\u{85}ü"),
+            r#""a \"b\"\\\n\x01\u0085ü""#
+        );
     }
 }

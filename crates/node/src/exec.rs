@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use wasmjob_api::{Terminated, Uid};
 use wasmjob_sandbox::{Input, Outcome, Output, RunHandle, Task};
 
-use crate::downward::Downward;
 use crate::life::mounts;
 use crate::node::{Node, Purpose};
 use crate::pod::{PodRun, Slot, terminated};
@@ -107,20 +106,14 @@ impl Node {
         if !has_share || self.slots_used.saturating_add(slots) > guests {
             return Err(ExecError::NoRoom);
         }
-        let mounts = mounts(run, slot).map_err(ExecError::Volumes)?;
-        let downward = Downward {
-            pod: &run.pod,
-            node_name: &self.config.name,
-            capacity: self.config.capacity,
-            default_memory_bytes: self.config.default_memory_bytes,
-        };
+        let mounts = mounts(run, slot, |name| container.get(name))
+            .map_err(|error| ExecError::Volumes(error.to_string()))?;
         let spec = run.spec(slot);
-        let call = spec.invocation(&run.pod, image, &run.host_name, &downward);
         let task = Task {
             module: image.module.clone(),
             args: exec.command,
-            env: call.env,
-            env_own: call.own,
+            env: Arc::clone(&container.env),
+            env_own: container.env_own.clone(),
             mounts,
             working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,

@@ -1,12 +1,19 @@
 //! `$(VAR)` in commands, arguments and values (Kubernetes' `expansion.Expand`).
 
 /// Replaces `$(NAME)` by what `lookup` knows. What it does not know stays as it
-/// is, `$$` is a dollar sign, and what was put in is not looked at again, so the
-/// result is linear in the input.
-pub(crate) fn expand<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> String {
+/// is, `$$` is a dollar sign, and what was put in is not looked at again. `None` if
+/// the result would have more than `bytes_max` bytes.
+pub(crate) fn expand<'a>(
+    text: &str,
+    bytes_max: usize,
+    lookup: impl Fn(&str) -> Option<&'a str>,
+) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
+        if out.len() > bytes_max {
+            return None;
+        }
         out.push_str(&rest[..at]);
         let after = &rest[at + 1..];
         rest = if let Some(tail) = after.strip_prefix('$') {
@@ -28,7 +35,7 @@ pub(crate) fn expand<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -
         };
     }
     out.push_str(rest);
-    out
+    (out.len() <= bytes_max).then_some(out)
 }
 
 #[cfg(test)]
@@ -42,7 +49,7 @@ mod tests {
             "EMPTY" => Some(""),
             _ => None,
         };
-        assert_eq!(expand(text, lookup), expected);
+        assert_eq!(expand(text, 100, lookup).as_deref(), Some(expected));
     }
 
     #[test]
@@ -54,5 +61,13 @@ mod tests {
         check("", "");
         check("$()", "$()");
         check("ü$(A)ü", "üaü");
+    }
+
+    #[test]
+    fn the_result_is_bounded() {
+        let lookup = |_: &str| Some("0123456789");
+        assert_eq!(expand("$(A)", 10, lookup).as_deref(), Some("0123456789"));
+        assert_eq!(expand("$(A)$(A)", 10, lookup), None);
+        assert_eq!(expand(&"$(A)".repeat(1 << 20), 10, lookup), None);
     }
 }

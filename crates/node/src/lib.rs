@@ -15,9 +15,11 @@
 //! only labels things; durations are measured on the monotonic clock.
 
 mod admission;
+mod atomic_dir;
 mod backoff;
 mod clock;
 mod downward;
+mod environment;
 mod exec;
 mod expand;
 mod images;
@@ -28,8 +30,11 @@ mod node;
 mod objects;
 mod pod;
 mod probe;
+mod projected;
+mod refresh;
 mod resources;
 mod restart;
+mod sub_path;
 mod template;
 mod timers;
 mod told;

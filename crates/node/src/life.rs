@@ -1,6 +1,7 @@
 //! The life of a pod's containers: started in order, restarted, probed, ended.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,12 @@ use wasmjob_api::{ContainerState, Event, Phase, Uid};
 use wasmjob_sandbox::{Exit, KillReason, Mount, Outcome, Output, Signal, Task};
 
 use crate::downward::Downward;
+use crate::environment::EnvError;
 use crate::logs::LogOutput;
 use crate::node::{Node, Purpose};
 use crate::pod::{ContainerRun, Ending, PodRun, Run, Slot, Stage, terminated};
 use crate::probe::{self, ProbeKind, ProbeOutput, Streak, Verdict};
+use crate::sub_path;
 use crate::timers::Timer;
 use crate::volumes::split_termination_path;
 
@@ -19,6 +22,10 @@ use crate::volumes::split_termination_path;
 const MESSAGE_BYTES_MAX: usize = 4096;
 /// What of a log serves as one: lines and bytes (the kubelet's figures).
 const MESSAGE_LOG: (usize, usize) = (80, 2048);
+
+/// After what time a container that waits for a ConfigMap or a Secret is looked at even
+/// if none changed.
+const CONFIG_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is to be done next for a pod.
 enum Next {
@@ -77,16 +84,13 @@ impl Node {
         let Some(images) = run.images.clone() else {
             return;
         };
-        run.run(slot).waits = false;
+        let container = run.run(slot);
+        (container.waits, container.wants_config) = (false, false);
         let image = match &images.images[run.image_index(slot)] {
             Ok(image) => image,
             Err(error) => {
-                let outcome = Outcome {
-                    exit: Exit::Start(error.to_string()),
-                    usage: wasmjob_sandbox::Usage::default(),
-                };
-                let now = self.clock.wall();
-                return self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
+                let text = error.to_string();
+                return self.cannot_start(uid, slot, text);
             }
         };
         let slots = image.module.slots();
@@ -95,6 +99,28 @@ impl Node {
         {
             run.run(slot).waits = true;
             return self.slot_waiters.push_back((uid, slot));
+        }
+        let downward = Downward {
+            pod: &run.pod,
+            node_name: &self.config.name,
+            capacity: self.config.capacity,
+            default_memory_bytes: self.config.default_memory_bytes,
+            objects: &*self.objects,
+        };
+        let spec = run.spec(slot);
+        let call = match spec.invocation(&run.pod, image, &run.host_name, &downward) {
+            Ok(call) => call,
+            Err(EnvError::Config(text)) => return self.config_missing(uid, slot, &text),
+            Err(error) => return self.cannot_start(uid, slot, error.to_string()),
+        };
+        let mounts = match mounts(run, slot, |name| call.get(name)) {
+            Ok(mounts) => mounts,
+            Err(EnvError::Config(text)) => return self.config_missing(uid, slot, &text),
+            Err(error) => return self.cannot_start(uid, slot, error.to_string()),
+        };
+        for text in &call.skipped {
+            let event = Event::warning("InvalidEnvironmentVariableNames", text.clone());
+            run.tell(slot, event);
         }
         let now = self.clock.wall();
         let restarts = {
@@ -107,32 +133,15 @@ impl Node {
             }
             status.restarts
         };
-        let network = run.prepared.network.clone();
-        let given = network.and_then(|network| Ok((mounts(run, slot)?, network)));
-        let (mounts, network) = match given {
-            Ok(given) => given,
-            Err(text) => {
-                let usage = wasmjob_sandbox::Usage::default();
-                let outcome = Outcome {
-                    exit: Exit::Start(text),
-                    usage,
-                };
-                return self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
-            }
+        let network = match run.prepared.network.clone() {
+            Ok(network) => network,
+            Err(text) => return self.cannot_start(uid, slot, text),
         };
         forget_message(run, slot);
         let log = self.logs.begin(&run.pod, &run.spec(slot).name, restarts);
         let output: Arc<dyn Output> = Arc::new(LogOutput(Arc::clone(&log)));
-        let downward = Downward {
-            pod: &run.pod,
-            node_name: &self.config.name,
-            capacity: self.config.capacity,
-            default_memory_bytes: self.config.default_memory_bytes,
-        };
-        let call = run
-            .spec(slot)
-            .invocation(&run.pod, image, &run.host_name, &downward);
         let spec = run.spec(slot);
+        let (env, env_own) = (Arc::clone(&call.env), call.own.clone());
         let task = Task {
             module: image.module.clone(),
             args: call.args,
@@ -174,6 +183,8 @@ impl Node {
             started: now,
             since,
             hears,
+            env,
+            env_own,
         });
         (container.startup, container.readiness, container.liveness) = Default::default();
         if !slot.init {
@@ -197,6 +208,55 @@ impl Node {
         // A sidecar that has no startup probe lets the next one start at once.
         if slot.init {
             self.advance(uid);
+        }
+    }
+
+    /// The container cannot be started at all.
+    fn cannot_start(&mut self, uid: Uid, slot: Slot, text: String) {
+        let outcome = Outcome {
+            exit: Exit::Start(text),
+            usage: wasmjob_sandbox::Usage::default(),
+        };
+        let now = self.clock.wall();
+        self.container_ended(uid, slot, &outcome, now, Duration::ZERO);
+    }
+
+    /// Lets a container wait for a ConfigMap or a Secret. It is started when one that
+    /// its pod refers to changes; the timer is for what nobody thought of.
+    fn config_missing(&mut self, uid: Uid, slot: Slot, text: &str) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        let container = run.run(slot);
+        (container.waits, container.wants_config) = (true, true);
+        if !std::mem::replace(&mut container.config_timer, true) {
+            let at = self.clock.monotonic() + CONFIG_AGAIN;
+            self.timers.at(at, Timer::Config(uid, slot));
+        }
+        let status = run.container_status(slot);
+        let waiting = ContainerState::Waiting {
+            reason: Cow::Borrowed("CreateContainerConfigError"),
+            message: Arc::from(text),
+        };
+        if status.state != waiting {
+            if let ContainerState::Terminated(last) = std::mem::replace(&mut status.state, waiting)
+            {
+                status.last_terminated = Some(last);
+            }
+            let event = Event::warning("Failed", format!("Error: {text}"));
+            run.events.push(event);
+        }
+        self.touch(uid);
+    }
+
+    /// Starts the container if it waits for a ConfigMap or a Secret.
+    pub(crate) fn retry_config(&mut self, uid: Uid, slot: Slot) {
+        let wants = self
+            .pods
+            .get(&uid)
+            .is_some_and(|run| run.ending.is_none() && run.container(slot).wants_config);
+        if wants {
+            self.start_container(uid, slot);
         }
     }
 
@@ -375,7 +435,7 @@ impl Node {
             return;
         };
         let container = run.run(slot);
-        container.waits = false;
+        (container.waits, container.wants_config) = (false, false);
         let Some(going) = &container.run else { return };
         if going.hears && !grace.is_zero() {
             going.handle.signal(Signal::Term);
@@ -400,6 +460,12 @@ impl Node {
                     self.start_container(uid, slot);
                 }
             }
+            Timer::Config(uid, slot) => {
+                if let Some(run) = self.pods.get_mut(&uid) {
+                    run.run(slot).config_timer = false;
+                }
+                self.retry_config(uid, slot);
+            }
             Timer::Kill(token) => {
                 if let Some((uid, Purpose::Container(slot), _)) = self.runs.get(&token) {
                     let (uid, slot) = (*uid, *slot);
@@ -410,6 +476,7 @@ impl Node {
             Timer::Measure(uid) => self.measure(uid),
             Timer::Images(uid) => self.want_images(uid),
             Timer::ImageBackoff(uid) => self.images_back_off(uid),
+            Timer::Volumes(uid) => self.retry_volumes(uid),
         }
     }
 
@@ -432,26 +499,22 @@ impl Node {
         if !goes_on || run.ending.is_some() {
             return;
         }
-        let Ok(mounts) = mounts(run, slot) else {
+        let Some(going) = &run.container(slot).run else {
             return;
         };
-        let downward = Downward {
-            pod: &run.pod,
-            node_name: &self.config.name,
-            capacity: self.config.capacity,
-            default_memory_bytes: self.config.default_memory_bytes,
+        let Ok(mounts) = mounts(run, slot, |name| going.get(name)) else {
+            return;
         };
         let spec = run.spec(slot);
         let Some(probe) = kind.of(&spec.probes) else {
             return;
         };
-        let call = spec.invocation(&run.pod, image, &run.host_name, &downward);
         let output = Arc::new(ProbeOutput::default());
         let task = Task {
             module: image.module.clone(),
             args: Arc::clone(&probe.command),
-            env: call.env,
-            env_own: call.own,
+            env: Arc::clone(&going.env),
+            env_own: going.env_own.clone(),
             mounts,
             working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
@@ -607,8 +670,12 @@ fn next(run: &mut PodRun) -> Next {
     }
 }
 
-/// The directories of a container.
-pub(crate) fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
+/// The directories of a container whose environment looks up `env`.
+pub(crate) fn mounts<'a>(
+    run: &PodRun,
+    slot: Slot,
+    env: impl Fn(&str) -> Option<&'a str>,
+) -> Result<Arc<[Mount]>, EnvError> {
     let spec = run.spec(slot);
     let image = run
         .images
@@ -617,10 +684,11 @@ pub(crate) fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
     let files = image.and_then(|image| image.as_ref().ok()?.files.as_ref());
     let mut mounts = Vec::new();
     if let Some(files) = files {
+        let dir = files.open().map_err(|error| {
+            EnvError::Config(format!("the image's files cannot be opened: {error}"))
+        })?;
         mounts.push(Mount {
-            dir: files
-                .open()
-                .map_err(|error| format!("the image's files cannot be opened: {error}"))?,
+            dir,
             guest_path: "/".to_owned(),
             read_only: true,
         });
@@ -628,24 +696,76 @@ pub(crate) fn mounts(run: &PodRun, slot: Slot) -> Result<Arc<[Mount]>, String> {
     let Some(volumes) = &run.volumes else {
         return Ok(mounts.into());
     };
-    let copy = |dir: &std::os::fd::OwnedFd| {
-        dir.try_clone()
-            .map_err(|error| format!("a directory cannot be mounted: {error}"))
-    };
+    // Directories in which single files stand, by their guest paths.
+    let mut file_dirs: Vec<(&str, PathBuf)> = Vec::new();
     for mount in &spec.mounts {
         let Some(dir) = volumes.opened(&mount.name) else {
             continue;
         };
+        let failed = |error: &dyn std::fmt::Display| {
+            EnvError::Config(format!(
+                "failed to prepare subPath for volumeMount {:?} of container {:?}: {error}",
+                mount.name, spec.name
+            ))
+        };
+        let part = sub_path::of(mount, &env).map_err(|text| failed(&text))?;
+        let projected = volumes.projected(&mount.name);
+        if let Some(volume) = projected
+            && volume.join(&part).is_file()
+        {
+            let Some((parent, name)) = mount.mount_path.rsplit_once('/') else {
+                continue;
+            };
+            let known = file_dirs.iter().position(|(guest, _)| *guest == parent);
+            let place = known.unwrap_or(file_dirs.len());
+            let files = volumes.files_dir(&spec.name, place).unwrap_or_default();
+            sub_path::put_file(volume, &part, &files, name).map_err(|error| failed(&error))?;
+            if known.is_none() {
+                file_dirs.push((parent, files));
+            }
+            continue;
+        }
+        let dir = match (part.as_str(), projected) {
+            ("", _) => dir.try_clone(),
+            (part, Some(volume)) if !volume.join(part).is_dir() => {
+                return Err(failed(&"there is no such file or directory in the volume"));
+            }
+            (part, _) => sub_path::open(dir, part),
+        };
         mounts.push(Mount {
-            dir: copy(dir)?,
+            dir: dir.map_err(|error| failed(&error))?,
             guest_path: mount.mount_path.clone(),
-            read_only: mount.read_only.unwrap_or(false),
+            read_only: mount.read_only.unwrap_or(false) || projected.is_some(),
+        });
+    }
+    for (guest_path, dir) in file_dirs {
+        let guest_path = if guest_path.is_empty() {
+            "/"
+        } else {
+            guest_path
+        };
+        if mounts.iter().any(|mount| mount.guest_path == guest_path) {
+            return Err(EnvError::Config(format!(
+                "a single file cannot be mounted into {guest_path}, which is a mount of its own"
+            )));
+        }
+        let opened = std::fs::File::open(&dir).map_err(|error| {
+            EnvError::Config(format!(
+                "the directory of {guest_path} cannot be opened: {error}"
+            ))
+        })?;
+        mounts.push(Mount {
+            dir: opened.into(),
+            guest_path: guest_path.to_owned(),
+            read_only: true,
         });
     }
     if let Some(dir) = volumes.termination_dir(&spec.name)
         && let Some((guest_dir, _)) = split_termination_path(spec.termination_path())
     {
-        let opened = std::fs::File::open(dir).map_err(|error| error.to_string())?;
+        let opened = std::fs::File::open(dir).map_err(|error| {
+            EnvError::Config(format!("the termination message's directory: {error}"))
+        })?;
         mounts.push(Mount {
             dir: opened.into(),
             guest_path: guest_dir.to_owned(),

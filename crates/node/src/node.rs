@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use tokio::sync::oneshot;
 use wasmjob_api::{Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
 use wasmjob_image::Images;
@@ -17,12 +17,13 @@ use crate::logs::LogWriter;
 use crate::network::NetworkPolicy;
 use crate::pod::{Ending, PodRun, Slot, Stage};
 use crate::probe::{ProbeKind, ProbeOutput};
+use crate::projected::View;
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
 use crate::told::Told;
-use crate::volumes::{HostPathPolicy, Overrun, Volumes};
+use crate::volumes::{HostPathPolicy, Overrun, VolumeError, Volumes};
 use crate::workers::Workers;
-use crate::{Clock, LogDir, LogLimits, Logs, Objects, Resources};
+use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
 /// How often the directories of a pod with a limit on them are measured.
 pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
@@ -116,7 +117,7 @@ pub(crate) enum News {
     Images(Arc<Prepared>, Arc<TemplateImages>),
     /// A registry is asked for these images of the template.
     Pulling(Arc<Prepared>, Vec<Arc<str>>),
-    Volumes(Uid, Result<Volumes, String>),
+    Volumes(Uid, Result<Volumes, VolumeError>),
     Measured(Uid, Option<Overrun>),
 }
 
@@ -201,6 +202,8 @@ pub struct Node {
     pub(crate) exec_slots: u32,
     /// Containers that wait for a slot of the pool.
     pub(crate) slot_waiters: VecDeque<(Uid, Slot)>,
+    /// Pods that have been admitted, by what they refer to.
+    config_users: HashMap<ConfigName, HashSet<Uid>>,
     changed: Vec<Uid>,
     ended: Vec<Update>,
     pub(crate) told: Told,
@@ -246,6 +249,7 @@ impl Node {
             slots_used: 0,
             exec_slots: 0,
             slot_waiters: VecDeque::new(),
+            config_users: HashMap::default(),
             changed: Vec::new(),
             ended: Vec::new(),
             told: Told::default(),
@@ -453,8 +457,27 @@ impl Node {
                 self.timers.at(at, Timer::Deadline(uid));
             }
         }
+        for name in config_names(run) {
+            self.config_users.entry(name).or_default().insert(uid);
+        }
         self.touch(uid);
         self.want_images(uid);
+    }
+
+    /// A ConfigMap or a Secret has been made, changed or removed: pods that refer to it
+    /// look at it anew.
+    pub fn config_changed(&mut self, name: &ConfigName) {
+        let users = self.config_users.get(name);
+        let users: Vec<Uid> = users.into_iter().flatten().copied().collect();
+        for uid in users {
+            let Some(run) = self.pods.get(&uid) else {
+                continue;
+            };
+            for slot in run.slots() {
+                self.retry_config(uid, slot);
+            }
+            self.refresh_volumes(uid);
+        }
     }
 
     pub(crate) fn images_ready(&mut self, uid: Uid, images: Arc<TemplateImages>) {
@@ -467,18 +490,8 @@ impl Node {
         if images.images.iter().any(is_missing) {
             return self.images_missing(uid, &images);
         }
-        let wanted: Vec<String> = run
-            .slots()
-            .filter(|slot| {
-                let image = &images.images[run.image_index(*slot)];
-                image
-                    .as_ref()
-                    .is_ok_and(|image| run.spec(*slot).wants_termination_file(image))
-            })
-            .map(|slot| run.spec(slot).name.to_string())
-            .collect();
         run.images = Some(images);
-        if !run.prepared.has_volumes && wanted.is_empty() {
+        if !run.prepared.has_volumes && wants_termination(run).is_empty() {
             run.stage = Stage::Running;
             if run.prepared.scratch_bytes_max.is_some() {
                 let at = self.clock.monotonic() + MEASURE_EVERY;
@@ -487,16 +500,77 @@ impl Node {
             return self.advance(uid);
         }
         run.stage = Stage::Volumes;
-        let template = Arc::clone(&run.pod.template);
+        self.make_volumes(uid);
+    }
+
+    /// Has the pod's directories made.
+    fn make_volumes(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        (run.volumes_wait, run.volumes_again) = (false, false);
+        let wanted = wants_termination(run);
+        let view = View {
+            pod: Arc::clone(&run.pod),
+            node_name: Arc::clone(&self.config.name),
+            capacity: self.config.capacity,
+            default_memory_bytes: self.config.default_memory_bytes,
+            objects: Arc::clone(&self.objects),
+        };
         let (scratch, policy) = (self.config.scratch.clone(), self.config.host_paths.clone());
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {
-            let volumes = Volumes::prepare(&scratch, &policy, uid, &template.spec, &wanted);
+            let spec = Arc::clone(&view.pod.template.spec);
+            let volumes = Volumes::prepare(&scratch, &policy, uid, &spec, &wanted, view);
             inbox.push(News::Volumes(uid, volumes));
         });
     }
 
-    fn volumes_made(&mut self, uid: Uid, volumes: Result<Volumes, String>) {
+    /// Tries the pod's directories again, if they wait for something.
+    pub(crate) fn retry_volumes(&mut self, uid: Uid) {
+        if let Some(run) = self.pods.get(&uid)
+            && run.stage == Stage::Volumes
+            && run.ending.is_none()
+            && run.volumes_wait
+        {
+            self.make_volumes(uid);
+        }
+    }
+
+    /// What the pod's directories are made of has changed.
+    fn refresh_volumes(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        if run.stage == Stage::Volumes {
+            run.volumes_again = true;
+            return self.retry_volumes(uid);
+        }
+        let projections = run.volumes.as_ref().and_then(|it| it.projections());
+        if let Some(projections) = projections.filter(|it| it.wants_refresh()).cloned() {
+            self.workers.submit(move || projections.refresh());
+        }
+    }
+
+    /// Something that the pod's directories are made of is not there.
+    fn volumes_missing(&mut self, uid: Uid, message: String) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        run.volumes_wait = true;
+        let event = Event::warning("FailedMount", message);
+        run.events.push(event);
+        if run.volumes_again {
+            return self.retry_volumes(uid);
+        }
+        let delay = run.volume_backoff.next(Duration::ZERO);
+        let delay = delay.max(Duration::from_secs(10));
+        self.timers
+            .at(self.clock.monotonic() + delay, Timer::Volumes(uid));
+        self.touch(uid);
+    }
+
+    fn volumes_made(&mut self, uid: Uid, volumes: Result<Volumes, VolumeError>) {
         let Some(run) = self.pods.get_mut(&uid) else {
             // It ended meanwhile.
             if let Ok(volumes) = volumes {
@@ -512,9 +586,15 @@ impl Node {
                 }
                 run.volumes = Some(Arc::new(volumes));
                 run.stage = Stage::Running;
+                if std::mem::take(&mut run.volumes_again) {
+                    self.refresh_volumes(uid);
+                }
                 self.advance(uid);
             }
-            Err(message) => {
+            Err(VolumeError::Waits(message)) if run.ending.is_none() => {
+                self.volumes_missing(uid, message);
+            }
+            Err(VolumeError::Waits(message) | VolumeError::Fails(message)) => {
                 run.events
                     .push(Event::warning("FailedMount", message.clone()));
                 self.end_pod(uid, Ending::Volumes(message), Duration::ZERO);
@@ -658,6 +738,14 @@ impl Node {
             self.admission.forget(uid);
         } else {
             self.admission.release(run.prepared.request);
+            for name in config_names(run) {
+                if let Some(users) = self.config_users.get_mut(&name) {
+                    users.remove(&uid);
+                    if users.is_empty() {
+                        self.config_users.remove(&name);
+                    }
+                }
+            }
         }
         self.room = true;
         if !self.slot_waiters.is_empty() {
@@ -671,6 +759,30 @@ impl Node {
             }
         }
     }
+}
+
+/// The containers of a pod that write a termination message.
+fn wants_termination(run: &PodRun) -> Vec<String> {
+    let Some(images) = &run.images else {
+        return Vec::new();
+    };
+    let wants = |slot: &Slot| {
+        let image = &images.images[run.image_index(*slot)];
+        let image = image.as_ref();
+        image.is_ok_and(|image| run.spec(*slot).wants_termination_file(image))
+    };
+    let slots = run.slots().filter(wants);
+    slots.map(|slot| run.spec(slot).name.to_string()).collect()
+}
+
+/// What the pod refers to.
+fn config_names(run: &PodRun) -> impl Iterator<Item = ConfigName> {
+    let configs = run.prepared.configs.iter();
+    configs.map(|(kind, name)| ConfigName {
+        kind: *kind,
+        namespace: Arc::clone(&run.pod.namespace),
+        name: Arc::clone(name),
+    })
 }
 
 fn open_logs(

@@ -71,6 +71,11 @@ pub(crate) struct PodRun {
     pub(crate) images: Option<Arc<TemplateImages>>,
     pub(crate) image_backoff: PullBackoff,
     pub(crate) volumes: Option<Arc<Volumes>>,
+    pub(crate) volume_backoff: Backoff,
+    /// Its directories wait for something.
+    pub(crate) volumes_wait: bool,
+    /// What they are made of has changed since they were begun.
+    pub(crate) volumes_again: bool,
     pub(crate) init: Vec<ContainerRun>,
     pub(crate) containers: Vec<ContainerRun>,
     pub(crate) deadline: Option<Instant>,
@@ -92,6 +97,10 @@ pub(crate) struct ContainerRun {
     pub(crate) told_pull: bool,
     /// It waits for its next start.
     pub(crate) waits: bool,
+    /// It waits, for a ConfigMap or a Secret.
+    pub(crate) wants_config: bool,
+    /// It will be looked at for that after a while.
+    pub(crate) config_timer: bool,
     /// It will not be started again.
     pub(crate) done: bool,
     pub(crate) startup: Streak,
@@ -107,6 +116,27 @@ pub(crate) struct Run {
     pub(crate) since: Instant,
     /// It hears signals.
     pub(crate) hears: bool,
+    /// The environment that it was started with, which its probes and commands get.
+    pub(crate) env: Arc<[(String, String)]>,
+    pub(crate) env_own: Vec<(String, String)>,
+}
+
+impl Run {
+    /// A variable of its environment.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        variable(&self.env, &self.env_own, name)
+    }
+}
+
+/// A variable; what is a container's own wins.
+pub(crate) fn variable<'a>(
+    env: &'a [(String, String)],
+    own: &'a [(String, String)],
+    name: &str,
+) -> Option<&'a str> {
+    let mut all = own.iter().chain(env);
+    all.find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
 }
 
 impl PodRun {
@@ -142,6 +172,9 @@ impl PodRun {
             images: None,
             image_backoff: PullBackoff::default(),
             volumes: None,
+            volume_backoff: Backoff::default(),
+            volumes_wait: false,
+            volumes_again: false,
             init: prepared
                 .init
                 .iter()

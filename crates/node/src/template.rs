@@ -1,17 +1,20 @@
 //! What all pods of one template have in common, worked out once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, Probe, VolumeMount};
+use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, Probe, VolumeMount};
 use wasmjob_api::{Pod, PodTemplate};
 use wasmjob_image::{Image, ImageError, Keyring, PullPolicy, Wanted};
 use wasmjob_sandbox::{Cpu, Network};
 
 use crate::NetworkPolicy;
 use crate::downward::Downward;
-use crate::expand::expand;
+use crate::environment::{BYTES_MAX, EnvError, Environment};
+use crate::objects::ConfigKind;
+use crate::pod::variable;
 use crate::resources::{FUEL, Resources, cpu, limit};
 use crate::restart::{Restart, RestartPolicy};
 use crate::volumes::split_termination_path;
@@ -35,6 +38,8 @@ pub(crate) struct Prepared {
     pub(crate) has_volumes: bool,
     /// What it may reach, or why it may not run.
     pub(crate) network: Result<Option<Arc<Network>>, String>,
+    /// The ConfigMaps and Secrets that it refers to, each once.
+    pub(crate) configs: Vec<(ConfigKind, Arc<str>)>,
 }
 
 /// A container of a template, read.
@@ -133,6 +138,7 @@ impl Prepared {
                 .map(|all| all.iter().fold(0, |sum: u64, n| sum.saturating_add(*n))),
             network: network.of(template),
             has_volumes: spec.volumes.as_ref().is_some_and(|v| !v.is_empty()),
+            configs: configs(spec),
         }
     }
 }
@@ -228,7 +234,7 @@ impl ContainerSpec {
         image: &Image,
         host_name: &str,
         downward: &Downward<'_>,
-    ) -> Invocation {
+    ) -> Result<Invocation, EnvError> {
         let mut own = vec![("HOSTNAME".to_owned(), host_name.to_owned())];
         if let Some(fixed) = &self.fixed {
             if fixed.has_index
@@ -240,23 +246,26 @@ impl ContainerSpec {
                 true => Arc::clone(&fixed.args),
                 false => after_entrypoint(image, &fixed.args),
             };
-            return Invocation {
+            return Ok(Invocation {
                 args,
                 env: with_image_env(image, &fixed.env),
                 own,
-            };
+                skipped: Vec::new(),
+            });
         }
-        let env = resolve_env(&self.object, downward);
-        let lookup = |name: &str| find(&env, name);
-        let words = |list: &Option<Vec<String>>| -> Vec<String> {
-            list.iter()
-                .flatten()
-                .map(|word| expand(word, lookup))
-                .collect()
-        };
-        let mut argv = words(&self.object.command);
-        let no_command = argv.is_empty();
-        argv.extend(words(&self.object.args));
+        let mut env = Environment::of(&self.object, downward)?;
+        let mut argv = Vec::new();
+        let (command, args) = (&self.object.command, &self.object.args);
+        let no_command = command.as_ref().is_none_or(Vec::is_empty);
+        let mut bytes = 0;
+        for word in command.iter().chain(args).flatten() {
+            let word = env.expand(word, "arguments")?;
+            bytes += word.len();
+            if bytes > BYTES_MAX {
+                return Err(EnvError::TooLarge("arguments"));
+            }
+            argv.push(word);
+        }
         let args: Arc<[String]> = argv.into();
         let args = if no_command {
             after_entrypoint(image, &args)
@@ -264,14 +273,16 @@ impl ContainerSpec {
             args
         };
         // A HOSTNAME of the pod's own wins.
-        if env.iter().any(|(name, _)| name == "HOSTNAME") {
+        if env.get("HOSTNAME").is_some() {
             own.clear();
         }
-        Invocation {
+        let skipped = std::mem::take(&mut env.skipped);
+        Ok(Invocation {
             args,
-            env: with_image_env(image, &env.into()),
+            env: with_image_env(image, &env.into_vars().into()),
             own,
-        }
+            skipped,
+        })
     }
 }
 
@@ -280,6 +291,15 @@ pub(crate) struct Invocation {
     pub(crate) args: Arc<[String]>,
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) own: Vec<(String, String)>,
+    /// What was left out of the environment, as events say it.
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Invocation {
+    /// A variable of its environment.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        variable(&self.env, &self.own, name)
+    }
 }
 
 /// The variable that every container of an Indexed Job gets.
@@ -303,29 +323,52 @@ fn with_image_env(image: &Image, env: &Arc<[(String, String)]>) -> Arc<[(String,
     own.chain(env.iter()).cloned().collect()
 }
 
-fn find<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    env.iter()
-        .rev()
-        .find(|(n, _)| n == name)
-        .map(|(_, value)| value.as_str())
-}
-
-/// The environment in its order; a value may refer to what stands before it.
-fn resolve_env(container: &Container, downward: &Downward<'_>) -> Vec<(String, String)> {
-    let mut env: Vec<(String, String)> = Vec::new();
-    for var in container.env.iter().flatten() {
-        let value = match &var.value_from {
-            Some(source) => downward.value(source, container),
-            None => expand(var.value.as_deref().unwrap_or_default(), |name| {
-                find(&env, name)
-            }),
-        };
-        match env.iter_mut().find(|(name, _)| *name == var.name) {
-            Some((_, old)) => *old = value,
-            None => env.push((var.name.clone(), value)),
+/// The ConfigMaps and Secrets that a pod refers to.
+fn configs(spec: &PodSpec) -> Vec<(ConfigKind, Arc<str>)> {
+    let mut all = BTreeSet::new();
+    let mut add = |kind, name: &str| all.insert((kind, Arc::from(name)));
+    let init = spec.init_containers.iter().flatten();
+    for container in init.chain(&spec.containers) {
+        for source in container.env_from.iter().flatten() {
+            if let Some(reference) = &source.config_map_ref {
+                add(ConfigKind::ConfigMap, &reference.name);
+            }
+            if let Some(reference) = &source.secret_ref {
+                add(ConfigKind::Secret, &reference.name);
+            }
+        }
+        let vars = container.env.iter().flatten();
+        for source in vars.filter_map(|var| var.value_from.as_ref()) {
+            if let Some(selector) = &source.config_map_key_ref {
+                add(ConfigKind::ConfigMap, &selector.name);
+            }
+            if let Some(selector) = &source.secret_key_ref {
+                add(ConfigKind::Secret, &selector.name);
+            }
         }
     }
-    env
+    for volume in spec.volumes.iter().flatten() {
+        if let Some(source) = &volume.config_map {
+            add(ConfigKind::ConfigMap, &source.name);
+        }
+        if let Some(name) = volume
+            .secret
+            .as_ref()
+            .and_then(|it| it.secret_name.as_ref())
+        {
+            add(ConfigKind::Secret, name);
+        }
+        let sources = volume.projected.as_ref().and_then(|it| it.sources.as_ref());
+        for source in sources.into_iter().flatten() {
+            if let Some(source) = &source.config_map {
+                add(ConfigKind::ConfigMap, &source.name);
+            }
+            if let Some(source) = &source.secret {
+                add(ConfigKind::Secret, &source.name);
+            }
+        }
+    }
+    all.into_iter().collect()
 }
 
 impl Fixed {
@@ -347,6 +390,10 @@ impl Fixed {
             .chain(vars().filter_map(|var| var.value.as_ref()))
             .any(|w| w.contains('$'));
         if refers
+            || container
+                .env_from
+                .as_ref()
+                .is_some_and(|all| !all.is_empty())
             || vars()
                 .any(|var| var.value_from.is_some() && !is_index(var) || var.name == "HOSTNAME")
         {

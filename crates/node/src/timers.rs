@@ -15,12 +15,16 @@ pub(crate) enum Timer {
     Deadline(Uid),
     /// A container's back-off is over.
     Restart(Uid, Slot),
+    /// A container that waits for a ConfigMap or a Secret is to be looked at.
+    Config(Uid, Slot),
     /// The grace period of a run is over.
     Kill(u64),
     /// A probe of the run `.2` is due.
     Probe(Uid, Slot, u64, ProbeKind),
     /// The pod's directories are to be measured.
     Measure(Uid),
+    /// The pod's directories are to be tried again.
+    Volumes(Uid),
     /// The pod's images are to be tried again.
     Images(Uid),
     /// That they will be is to be said.

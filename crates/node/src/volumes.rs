@@ -1,4 +1,5 @@
-//! Directories of pods: emptyDir in the node's scratch, hostPath under the operator's roots.
+//! Directories of pods: emptyDir and what is made of other objects in the node's scratch,
+//! hostPath under the operator's roots.
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
@@ -6,10 +7,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::core::v1::{HostPathVolumeSource, PodSpec, Volume};
+
+use crate::projected::{View, is_projected};
+use crate::refresh::Projections;
 
 /// Entries of a volume that a look at its size counts; a volume with more is over any limit.
 const ENTRIES_MAX: u64 = 1_000_000;
@@ -86,7 +91,7 @@ impl HostPathPolicy {
     }
 }
 
-fn open_beneath(base: &File, rest: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn open_beneath(base: &File, rest: &Path) -> io::Result<OwnedFd> {
     let rest = if rest.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -98,7 +103,7 @@ fn open_beneath(base: &File, rest: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Makes the directories of `rest` one by one, never through a link out of `base`.
-fn make_beneath(base: &File, rest: &Path) -> io::Result<()> {
+pub(crate) fn make_beneath(base: &File, rest: &Path) -> io::Result<()> {
     let mut done = PathBuf::new();
     for part in rest.components() {
         let parent = open_beneath(base, &done)?;
@@ -121,12 +126,30 @@ pub(crate) struct Volumes {
     /// emptyDirs with a limit: name, directory, bytes.
     limited: Vec<(String, PathBuf, u64)>,
     own_dirs: Vec<PathBuf>,
+    /// Volumes that are made of other objects: name and directory.
+    projected: Vec<(String, PathBuf)>,
+    projections: Option<Arc<Projections>>,
+}
+
+/// Why a pod's directories could not be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum VolumeError {
+    /// It waits for something that may come.
+    Waits(String),
+    /// They never will be.
+    Fails(String),
 }
 
 /// What of a pod's directories is over its limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Overrun {
     pub(crate) message: String,
+}
+
+impl From<String> for VolumeError {
+    fn from(text: String) -> Self {
+        Self::Fails(text)
+    }
 }
 
 impl Volumes {
@@ -138,15 +161,18 @@ impl Volumes {
         uid: Uid,
         spec: &PodSpec,
         termination: &[String],
-    ) -> Result<Self, String> {
+        view: View,
+    ) -> Result<Self, VolumeError> {
         let mut volumes = Self {
+            projected: Vec::new(),
+            projections: None,
             own: None,
             opened: Vec::new(),
             termination: Vec::new(),
             limited: Vec::new(),
             own_dirs: Vec::new(),
         };
-        match volumes.fill(scratch, policy, uid, spec, termination) {
+        match volumes.fill(scratch, policy, uid, spec, termination, view) {
             Ok(()) => Ok(volumes),
             Err(error) => {
                 volumes.remove();
@@ -162,15 +188,46 @@ impl Volumes {
         uid: Uid,
         spec: &PodSpec,
         termination: &[String],
-    ) -> Result<(), String> {
-        for volume in spec.volumes.iter().flatten() {
-            self.add(scratch, policy, uid, volume)?;
+        view: View,
+    ) -> Result<(), VolumeError> {
+        let all = || spec.volumes.iter().flatten();
+        if all().any(is_projected) {
+            self.projections = Some(Arc::new(Projections::new(view)));
+        }
+        for volume in all() {
+            if let Some(projections) = self.projections.clone().filter(|_| is_projected(volume)) {
+                self.project(scratch, uid, volume, &projections)?;
+            } else {
+                self.add(scratch, policy, uid, volume)?;
+            }
         }
         for container in termination {
             let dir = self.make(scratch, uid, &format!("termination-{container}"))?;
             self.own_dirs.push(dir.clone());
             self.termination.push((container.clone(), dir));
         }
+        Ok(())
+    }
+
+    /// A volume that is made of other objects.
+    fn project(
+        &mut self,
+        scratch: &Path,
+        uid: Uid,
+        volume: &Volume,
+        projections: &Projections,
+    ) -> Result<(), VolumeError> {
+        let dir = self.make(scratch, uid, &format!("volume-{}", volume.name))?;
+        let waits = |error: String| {
+            VolumeError::Waits(format!(
+                "MountVolume.SetUp failed for volume {:?} : {error}",
+                volume.name
+            ))
+        };
+        projections.add(volume, &dir).map_err(waits)?;
+        let opened = File::open(&dir).map_err(|error| waits(error.to_string()))?;
+        self.opened.push((volume.name.clone(), opened.into()));
+        self.projected.push((volume.name.clone(), dir));
         Ok(())
     }
 
@@ -224,6 +281,26 @@ impl Volumes {
         Ok(dir)
     }
 
+    /// The directory of a volume that is made of other objects, in which nobody else
+    /// writes.
+    pub(crate) fn projected(&self, volume: &str) -> Option<&Path> {
+        let mut all = self.projected.iter();
+        all.find(|(name, _)| name == volume)
+            .map(|(_, dir)| dir.as_path())
+    }
+
+    /// The volumes that are made anew when other objects change.
+    pub(crate) fn projections(&self) -> Option<&Arc<Projections>> {
+        self.projections.as_ref()
+    }
+
+    /// A directory of the pod's own for the container's files of that number. It is
+    /// made by whoever puts one there.
+    pub(crate) fn files_dir(&self, container: &str, number: usize) -> Option<PathBuf> {
+        let own = self.own.as_ref()?;
+        Some(own.join(format!("files-{container}-{number}")))
+    }
+
     /// The opened directory of a volume.
     pub(crate) fn opened(&self, volume: &str) -> Option<&OwnedFd> {
         self.opened
@@ -255,6 +332,9 @@ impl Volumes {
 
     /// Removes what is the pod's own. Blocks.
     pub(crate) fn remove(self) {
+        if let Some(projections) = &self.projections {
+            projections.close();
+        }
         if let Some(own) = &self.own
             && let Err(error) = std::fs::remove_dir_all(own)
             && error.kind() != io::ErrorKind::NotFound

@@ -32,9 +32,11 @@ mod journal;
 mod load;
 mod record;
 mod rows;
+mod seal;
 
 pub use directory::Directory;
 pub use disk::{Disk, Medium};
+pub use seal::SecretKey;
 
 pub(crate) use journal::JournalThread;
 pub(crate) use load::load;
@@ -44,9 +46,10 @@ use redb::TableDefinition;
 /// The version of the form of rows.
 ///
 /// Format 2 knows generic objects, the metadata of single pods, and events that
-/// count; format 3 has a pod spec once, however many Jobs and templates have it.
+/// count; format 3 has a pod spec once, however many Jobs and templates have it; in format 4
+/// Secrets may be encrypted.
 /// What older ones wrote can be read, and is written anew when it changes.
-pub(crate) const FORMAT: u64 = 3;
+pub(crate) const FORMAT: u64 = 4;
 
 /// What describes the store itself.
 pub(crate) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
@@ -87,6 +90,14 @@ pub enum OpenError {
         "the store is damaged: {0}; restore the whole data directory from a copy, or move it away to begin anew"
     )]
     Damaged(String),
+    /// Its Secrets are encrypted. Nothing was changed.
+    #[error(
+        "the Secrets in the store are encrypted: name the file of their key with --secret-key-file"
+    )]
+    NoKey,
+    /// Its Secrets are encrypted otherwise. Nothing was changed.
+    #[error("the Secrets in the store are encrypted with another key than the one that is given")]
+    OtherKey,
     /// The system refused.
     #[error("failed to {step}")]
     Io {

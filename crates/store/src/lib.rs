@@ -24,7 +24,7 @@ mod store;
 mod watch;
 
 #[cfg(feature = "durable")]
-pub use durable::{Directory, Disk, Medium, OpenError};
+pub use durable::{Directory, Disk, Medium, OpenError, SecretKey};
 pub use object::{
     Change, EventRecord, GenericObject, Key, Kind, ManifestObject, ManifestRecord, Object, Stored,
 };

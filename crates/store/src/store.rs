@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 #[cfg(feature = "durable")]
-use crate::durable::{self, Disk, JournalThread, OpenError};
+use crate::durable::{self, Disk, JournalThread, OpenError, SecretKey};
 #[cfg(not(feature = "durable"))]
 use crate::no_journal::JournalThread;
 use crate::state::{Shared, Write};
@@ -110,16 +110,34 @@ impl Store {
     /// Nothing is changed then.
     #[cfg(feature = "durable")]
     pub fn open(disk: impl Disk) -> Result<Self, OpenError> {
-        let mut loaded = durable::load(&disk)?;
+        Self::open_with(disk, None)
+    }
+
+    /// As [`Store::open`], with a key that Secrets are encrypted with on the disk. Those
+    /// that are not yet are written anew at once, as a commit of their own; what stood
+    /// there before may be found in pages of the database that are not in use, until
+    /// they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`]; and when Secrets are encrypted and `key` is none, or another.
+    #[cfg(feature = "durable")]
+    pub fn open_with(disk: impl Disk, key: Option<SecretKey>) -> Result<Self, OpenError> {
+        let mut loaded = durable::load(&disk, key)?;
+        let plain = std::mem::take(&mut loaded.plain);
         let shared = Arc::new(Shared::new(std::mem::take(&mut loaded.state)));
         let thread = JournalThread::start(Box::new(disk), loaded, Arc::clone(&shared));
-        Ok(Self(Arc::new(Handle {
+        let store = Self(Arc::new(Handle {
             shared,
             durable: Some(thread.map_err(|source| OpenError::Io {
                 step: "start the store's thread".to_owned(),
                 source,
             })?),
-        })))
+        }));
+        let mut transaction = Transaction::default();
+        plain.into_iter().for_each(|object| transaction.put(object));
+        store.commit(transaction);
+        Ok(store)
     }
 
     /// Commits `transaction` and gives the revision of its last write. An empty one

@@ -24,6 +24,8 @@ use crate::core::{Core, FinishedPods, Mailbox};
 use crate::host::{HostNode, Threads};
 use crate::objects::StoreObjects;
 use crate::random::Random;
+#[cfg(feature = "durable")]
+use crate::secret_key::{self, SealedError};
 use crate::{BuildError, Host};
 
 /// Pods that have ended are kept up to this number (Kubernetes'
@@ -52,6 +54,8 @@ pub struct HostBuilder {
     seed: Option<u64>,
     node_name: String,
     data_dir: Option<PathBuf>,
+    #[cfg(feature = "durable")]
+    secret_key_file: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     zone: Zone,
     finished_pods: usize,
@@ -77,6 +81,8 @@ impl Default for HostBuilder {
             seed: None,
             node_name: "wasmjob".to_owned(),
             data_dir: None,
+            #[cfg(feature = "durable")]
+            secret_key_file: None,
             clock: Arc::new(SystemClock),
             zone: Zone::utc(),
             finished_pods: FINISHED_PODS_MAX,
@@ -244,6 +250,17 @@ impl HostBuilder {
         self
     }
 
+    /// Encrypts the Secrets in the data directory with the key in `path`: 64 hexadecimal
+    /// digits. The file is made if it is not there and nothing is encrypted yet, and
+    /// must not stand in the data directory. Secrets that were kept plain are encrypted
+    /// when the host starts.
+    #[cfg(feature = "durable")]
+    #[must_use]
+    pub fn secret_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.secret_key_file = Some(path.into());
+        self
+    }
+
     /// Sets how many pods that have ended are kept, oldest removed first; by
     /// default 12,500 as in Kubernetes. What Jobs say of them stays.
     #[must_use]
@@ -284,7 +301,13 @@ impl HostBuilder {
     pub fn build(self) -> Result<Host, BuildError> {
         let store = match &self.data_dir {
             #[cfg(feature = "durable")]
-            Some(dir) => Store::open(Directory::lock(dir)?)?,
+            Some(dir) => match &self.secret_key_file {
+                None => Store::open(Directory::lock(dir)?)?,
+                Some(key) => secret_key::open(dir, key).map_err(|error| match error {
+                    SealedError::Key(error) => BuildError::Key(error),
+                    SealedError::Store(error) => BuildError::Store(error),
+                })?,
+            },
             _ => Store::new(),
         };
         self.build_on(store)

@@ -387,7 +387,10 @@ impl Core {
             .waiting
             .pop_front_if(|(revision, _)| *revision <= visible)
         {
-            started |= !effects.start.is_empty();
+            started |= !effects.start.is_empty() || !effects.configs.is_empty();
+            for name in effects.configs {
+                self.node.config_changed(&name);
+            }
             for pod in effects.start {
                 // It may have been deleted while its row was on its way: then it
                 // ends before it is admitted.

@@ -23,6 +23,10 @@ pub enum BuildError {
     #[cfg(feature = "durable")]
     #[error(transparent)]
     Store(#[from] wasmjob_store::OpenError),
+    /// The key of Secrets could not be had.
+    #[cfg(feature = "durable")]
+    #[error(transparent)]
+    Key(#[from] crate::SecretKeyError),
     /// A thread could not be started.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),

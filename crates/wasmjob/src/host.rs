@@ -232,6 +232,7 @@ impl Host {
             match key.kind {
                 Kind::Job => taken.jobs.push(self.handle(key.uid, namespace, name)),
                 Kind::CronJob => taken.cron_jobs.push(key.uid),
+                Kind::Generic => {}
                 _ => taken.pods.push(PodHandle {
                     uid: key.uid,
                     namespace,
@@ -458,5 +459,6 @@ fn new(loaded: manifest::Loaded) -> New {
         manifest::Object::Job(job) => New::Job(job, base),
         manifest::Object::Pod(pod) => New::Pod(pod, base),
         manifest::Object::CronJob(cron_job) => New::CronJob(cron_job, base),
+        manifest::Object::Kept(kept) => New::Kept(kept),
     }
 }

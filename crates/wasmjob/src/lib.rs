@@ -47,6 +47,8 @@ mod job;
 mod objects;
 mod random;
 mod result;
+#[cfg(feature = "durable")]
+mod secret_key;
 
 pub use crate::core::{ManifestChanges, NewObject, Replacement, Write, WriteError, Written};
 pub use builder::HostBuilder;
@@ -57,6 +59,8 @@ pub use handle::{JobHandle, PodChanges, PodHandle};
 pub use host::{Host, Taken};
 pub use job::Propagation;
 pub use result::{ContainerResult, JobResult, PodResult};
+#[cfg(feature = "durable")]
+pub use secret_key::SecretKeyError;
 
 pub use wasmjob_api as api;
 pub use wasmjob_api::k8s_openapi;

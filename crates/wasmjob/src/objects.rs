@@ -6,8 +6,8 @@ use foldhash::HashMap;
 use serde::de::DeserializeOwned;
 use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use wasmjob_node::Objects;
-use wasmjob_store::Store;
+use wasmjob_node::{ConfigKind, ConfigName, Objects};
+use wasmjob_store::{GenericObject, Store};
 
 const CONFIG_MAPS: &str = "configmaps";
 const SECRETS: &str = "secrets";
@@ -83,9 +83,23 @@ impl Objects for StoreObjects {
     }
 }
 
+/// What pods call the object, if it is one that they may refer to.
+pub(crate) fn config_name(object: &GenericObject) -> Option<ConfigName> {
+    let kind = match &*object.resource {
+        CONFIG_MAPS => ConfigKind::ConfigMap,
+        SECRETS => ConfigKind::Secret,
+        _ => return None,
+    };
+    Some(ConfigName {
+        kind,
+        namespace: Arc::clone(&object.namespace),
+        name: Arc::clone(&object.name),
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use wasmjob_store::{GenericObject, Object, Transaction};
+    use wasmjob_store::{Object, Transaction};
 
     use super::*;
 

@@ -10,6 +10,8 @@ pub(crate) enum Kind {
     /// A CronJob of an API version that Kubernetes no longer serves.
     OldCronJob,
     Pod,
+    ConfigMap,
+    Secret,
     /// A list; its items may leave out their own kind if it says which they are.
     List(Option<(&'static str, &'static str)>),
 }
@@ -21,15 +23,15 @@ impl Kind {
             Self::Job => "batch.v1.Job",
             Self::CronJob | Self::OldCronJob => "batch.v1.CronJob",
             Self::Pod => "core.v1.Pod",
+            Self::ConfigMap => "core.v1.ConfigMap",
+            Self::Secret => "core.v1.Secret",
             Self::List(_) => "meta.v1.ListMeta",
         }
     }
 }
 
 /// Kinds that belong beside a Job in many manifests.
-const NOT_YET: [&str; 9] = [
-    "ConfigMap",
-    "Secret",
+const NOT_YET: [&str; 7] = [
     "PersistentVolumeClaim",
     "PersistentVolume",
     "Namespace",
@@ -48,9 +50,13 @@ pub(crate) fn recognise(api_version: &str, kind: &str) -> Result<Kind, (String, 
         }
         "CronJob" => ("batch/v1", Kind::CronJob),
         "Pod" => ("v1", Kind::Pod),
+        "ConfigMap" => ("v1", Kind::ConfigMap),
+        "Secret" => ("v1", Kind::Secret),
         "List" => ("v1", Kind::List(None)),
         "JobList" => ("batch/v1", Kind::List(Some(("batch/v1", "Job")))),
         "CronJobList" => ("batch/v1", Kind::List(Some(("batch/v1", "CronJob")))),
+        "ConfigMapList" => ("v1", Kind::List(Some(("v1", "ConfigMap")))),
+        "SecretList" => ("v1", Kind::List(Some(("v1", "Secret")))),
         "PodList" => ("v1", Kind::List(Some(("v1", "Pod")))),
         _ => return Err(unsupported(api_version, kind)),
     };
@@ -62,12 +68,12 @@ pub(crate) fn recognise(api_version: &str, kind: &str) -> Result<Kind, (String, 
 }
 
 fn unsupported(api_version: &str, kind: &str) -> (String, Option<String>) {
-    let ours = "wasmjob runs Job and CronJob (batch/v1) and Pod (v1), also in a List";
+    let ours = "wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap and Secret, also in a List";
     if NOT_YET.contains(&kind) {
         let message = format!("kind {kind:?} is not supported by `run` yet: {ours}");
         return (message, None);
     }
-    let names = ["Job", "CronJob", "Pod", "List"];
+    let names = ["Job", "CronJob", "Pod", "ConfigMap", "Secret", "List"];
     let hint = did_you_mean(kind, names.into_iter()).map(|name| format!("did you mean `{name}`?"));
     (
         format!("kind {kind:?} of {api_version:?} is not supported: {ours}"),

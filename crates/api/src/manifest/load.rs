@@ -1,7 +1,9 @@
 //! One source into objects and problems: the order of the steps for each document.
 
+use k8s_openapi::Metadata;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
@@ -11,7 +13,7 @@ use super::kind::{Kind, recognise};
 use super::problem::{Position, Problem, Severity, Warning};
 use super::settle::{pod_spec, remove_nulls, settle};
 use super::tree::{Node, Value};
-use super::{Loaded, Manifest, Object, Source, convert, document, hint};
+use super::{Kept, Loaded, Manifest, Object, Source, convert, document, hint};
 use crate::field::{ErrorList, Path};
 use crate::{support, validation};
 
@@ -132,6 +134,8 @@ impl Loader<'_> {
             Kind::CronJob | Kind::OldCronJob => self
                 .typed::<CronJob>(node, json)
                 .map(|cron_job| Object::CronJob(Box::new(cron_job))),
+            Kind::ConfigMap => self.kept::<ConfigMap>(node, json, kind),
+            Kind::Secret => self.kept::<Secret>(node, json, kind),
             Kind::List(_) => None,
         };
         let Some(mut object) = object else { return };
@@ -144,6 +148,24 @@ impl Loader<'_> {
             file: self.file.to_owned(),
             at,
         });
+    }
+
+    /// An object that is only kept: it must fit its type, and stays JSON.
+    fn kept<T>(&mut self, node: &Node, json: Json, kind: Kind) -> Option<Object>
+    where
+        T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
+    {
+        let metadata = self.typed::<T>(node, json.clone())?.metadata().clone();
+        let (kind, resource) = match kind {
+            Kind::Secret => ("Secret", "secrets"),
+            _ => ("ConfigMap", "configmaps"),
+        };
+        Some(Object::Kept(Box::new(Kept {
+            kind,
+            resource,
+            metadata,
+            json,
+        })))
     }
 
     fn typed<T: DeserializeOwned>(&mut self, node: &Node, mut json: Json) -> Option<T> {

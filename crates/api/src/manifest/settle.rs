@@ -4,9 +4,10 @@ use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value as Json;
 
-use super::Object;
+use super::{Kept, Object};
 use crate::field::{ErrorList, Path};
-use crate::{Uid, defaults, support, validation};
+use crate::validation::NameRule;
+use crate::{Uid, config, defaults, support, validation};
 
 /// Defaults `object` and checks it as it would be checked when it is created.
 pub(super) fn settle(object: &mut Object) -> ErrorList {
@@ -33,9 +34,26 @@ pub(super) fn settle(object: &mut Object) -> ErrorList {
             name_for_now(&mut created.metadata);
             validation::validate_pod(&created)
         }
+        Object::Kept(kept) => settle_kept(kept),
     };
     if let Some((spec, path)) = pod_spec(object) {
         errors.extend(support::refusals(spec, &path));
+    }
+    errors
+}
+
+fn settle_kept(kept: &mut Kept) -> ErrorList {
+    settle_metadata(&mut kept.metadata);
+    let mut created = kept.metadata.clone();
+    name_for_now(&mut created);
+    let mut errors = validation::validate_metadata(&created, NameRule::Subdomain, true);
+    kept.json["apiVersion"] = "v1".into();
+    kept.json["kind"] = kept.kind.into();
+    if kept.kind == "Secret" {
+        config::default_secret(&mut kept.json);
+        errors.extend(config::validate_secret(&kept.json));
+    } else {
+        errors.extend(config::validate_config_map(&kept.json));
     }
     errors
 }
@@ -73,6 +91,7 @@ pub(super) fn pod_spec(object: &Object) -> Option<(&PodSpec, Path)> {
             ))
         }
         Object::Pod(pod) => Some((pod.spec.as_ref()?, Path::new("spec"))),
+        Object::Kept(_) => None,
     }
 }
 

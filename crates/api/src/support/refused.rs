@@ -115,10 +115,30 @@ impl Refusals {
         }
         for (index, volume) in spec.volumes.iter().flatten().enumerate() {
             for source in volume_sources(volume) {
-                let is_ours = matches!(source.as_str(), "emptyDir" | "hostPath");
-                let message = "not supported yet: volumes are emptyDir or hostPath";
+                let is_ours = matches!(
+                    source.as_str(),
+                    "configMap" | "downwardAPI" | "emptyDir" | "hostPath" | "projected" | "secret"
+                );
+                let message = "not supported yet: volumes are configMap, downwardAPI, emptyDir, hostPath, projected or secret";
                 let path = path.child("volumes").index(index);
                 self.when(!is_ours, &path, &source, message);
+            }
+            let projected = volume.projected.as_ref();
+            let sources = projected.and_then(|it| it.sources.as_ref());
+            for (place, source) in sources.into_iter().flatten().enumerate() {
+                let list = path
+                    .child("volumes")
+                    .index(index)
+                    .child("projected.sources");
+                let path = list.index(place);
+                let message =
+                    "not supported yet: what is projected is configMap, downwardAPI or secret";
+                let token = source.service_account_token.is_some();
+                self.when(token, &path, "serviceAccountToken", message);
+                let bundle = source.cluster_trust_bundle.is_some();
+                self.when(bundle, &path, "clusterTrustBundle", message);
+                let certificate = source.pod_certificate.is_some();
+                self.when(certificate, &path, "podCertificate", message);
             }
             let medium = volume
                 .empty_dir
@@ -170,9 +190,6 @@ impl Refusals {
         }
         for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
             let path = path.child("volumeMounts").index(index);
-            let is_set = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.is_empty());
-            self.when(is_set(&mount.sub_path), &path, "subPath", NOT_YET);
-            self.when(is_set(&mount.sub_path_expr), &path, "subPathExpr", NOT_YET);
             let propagation = mount.mount_propagation.as_deref().unwrap_or("None");
             let message = "not supported: a module mounts nothing itself";
             self.when(propagation != "None", &path, "mountPropagation", message);
@@ -180,12 +197,6 @@ impl Refusals {
         for (index, variable) in container.env.iter().flatten().enumerate() {
             self.env(variable, &path.child("env").index(index));
         }
-        let env_from = container
-            .env_from
-            .as_ref()
-            .is_some_and(|list| !list.is_empty());
-        let message = "not supported yet: ConfigMaps and Secrets do not exist here";
-        self.when(env_from, path, "envFrom", message);
         self.probes(container, path);
         self.resources(container, &path.child("resources"));
         if let Some(context) = &container.security_context {
@@ -198,19 +209,6 @@ impl Refusals {
             return;
         };
         let path = path.child("valueFrom");
-        let message = "not supported yet: ConfigMaps and Secrets do not exist here";
-        self.when(
-            source.config_map_key_ref.is_some(),
-            &path,
-            "configMapKeyRef",
-            message,
-        );
-        self.when(
-            source.secret_key_ref.is_some(),
-            &path,
-            "secretKeyRef",
-            message,
-        );
         self.when(source.file_key_ref.is_some(), &path, "fileKeyRef", NOT_YET);
     }
 

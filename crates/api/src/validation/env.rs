@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFiel
 
 use super::container::is_label_key;
 use super::{Errors, text};
+use crate::config::config_key;
 use crate::field::{Error, Path};
 
 const FIELDS: [&str; 9] = [
@@ -74,19 +75,79 @@ fn value_from(errors: &mut Errors, source: &EnvVarSource, path: &Path) {
             "may not have more than one field specified at a time",
         )),
     }
+    if let Some(selector) = &source.config_map_key_ref {
+        let path = path.child("configMapKeyRef");
+        key(errors, &selector.name, &selector.key, &path);
+    }
+    if let Some(selector) = &source.secret_key_ref {
+        let path = path.child("secretKeyRef");
+        key(errors, &selector.name, &selector.key, &path);
+    }
     if let Some(field) = &source.field_ref {
         field_ref(errors, field, &path.child("fieldRef"));
     }
-    if let Some(resource) = &source.resource_field_ref {
-        let path = path.child("resourceFieldRef.resource");
-        if resource.resource.is_empty() {
-            errors.push(Error::required(&path, ""));
-        } else if !RESOURCES.contains(&resource.resource.as_str())
-            && !resource.resource.contains("hugepages-")
-        {
-            errors.push(Error::not_supported(&path, &resource.resource, &RESOURCES));
+    if let Some(selector) = &source.resource_field_ref {
+        resource(
+            errors,
+            &selector.resource,
+            &path.child("resourceFieldRef.resource"),
+        );
+    }
+}
+
+/// A key of a ConfigMap or a Secret.
+fn key(errors: &mut Errors, name: &str, key: &str, path: &Path) {
+    object_name(errors, name, &path.child("name"));
+    let path = path.child("key");
+    if key.is_empty() {
+        errors.push(Error::required(&path, ""));
+    } else {
+        for message in config_key(key) {
+            errors.push(Error::invalid(&path, key, message));
         }
     }
+}
+
+/// The name of a ConfigMap or a Secret.
+fn object_name(errors: &mut Errors, name: &str, path: &Path) {
+    if name.is_empty() {
+        errors.push(Error::required(path, ""));
+    } else {
+        errors.dns_subdomain(name, path);
+    }
+}
+
+/// A resource of a container.
+pub(super) fn resource(errors: &mut Errors, name: &str, path: &Path) {
+    if name.is_empty() {
+        errors.push(Error::required(path, ""));
+    } else if !RESOURCES.contains(&name) && !name.contains("hugepages-") {
+        errors.push(Error::not_supported(path, name, &RESOURCES));
+    }
+}
+
+/// A field of the pod as a file: what a variable can have of the metadata, and all
+/// labels or annotations.
+pub(super) fn volume_field(errors: &mut Errors, field: &ObjectFieldSelector, path: &Path) {
+    const FILES: [&str; 5] = [
+        "metadata.annotations",
+        "metadata.labels",
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+    ];
+    let value = field.field_path.as_str();
+    if FILES.contains(&value) {
+        return;
+    }
+    if FIELDS.contains(&value) {
+        return errors.push(Error::not_supported(
+            &path.child("fieldPath"),
+            value,
+            &FILES,
+        ));
+    }
+    field_ref(errors, field, path);
 }
 
 fn field_ref(errors: &mut Errors, field: &ObjectFieldSelector, path: &Path) {
@@ -129,6 +190,12 @@ pub(super) fn env_from(errors: &mut Errors, sources: &[EnvFromSource], path: &Pa
         let path = path.index(index);
         let prefix = text(&source.prefix);
         name(errors, prefix, &path.child("prefix"));
+        if let Some(reference) = &source.config_map_ref {
+            object_name(errors, &reference.name, &path.child("configMapRef.name"));
+        }
+        if let Some(reference) = &source.secret_ref {
+            object_name(errors, &reference.name, &path.child("secretRef.name"));
+        }
         let message = match (&source.config_map_ref, &source.secret_ref) {
             (None, None) => "must specify one of: `configMapRef` or `secretRef`",
             (Some(_), Some(_)) => "may not have more than one field specified at a time",

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
-use k8s_openapi::api::core::v1::{PodSpec, Volume};
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, KeyToPath, PodSpec, ProjectedVolumeSource, Volume,
+};
 use serde_json::Value as Json;
 
-use super::{Errors, text};
+use super::{Errors, env, text};
 use crate::Quantity;
 use crate::field::{Error, Path};
 
@@ -85,6 +87,26 @@ fn source(errors: &mut Errors, volume: &Volume, path: &Path) {
             errors.push(Error::not_supported(&path.child("type"), kind, &TYPES[1..]));
         }
     }
+    if let Some(config_map) = &volume.config_map {
+        let path = path.child("configMap");
+        named(errors, &config_map.name, &path.child("name"));
+        mode(errors, config_map.default_mode, &path.child("defaultMode"));
+        keys(errors, &config_map.items, &path.child("items"));
+    }
+    if let Some(secret) = &volume.secret {
+        let path = path.child("secret");
+        named(errors, text(&secret.secret_name), &path.child("secretName"));
+        mode(errors, secret.default_mode, &path.child("defaultMode"));
+        keys(errors, &secret.items, &path.child("items"));
+    }
+    if let Some(downward) = &volume.downward_api {
+        let path = path.child("downwardAPI");
+        mode(errors, downward.default_mode, &path.child("defaultMode"));
+        fields(errors, &downward.items, &path.child("items"));
+    }
+    if let Some(projected) = &volume.projected {
+        projection(errors, projected, &path.child("projected"));
+    }
     if let Some(claim) = &volume.persistent_volume_claim
         && claim.claim_name.is_empty()
     {
@@ -92,5 +114,107 @@ fn source(errors: &mut Errors, volume: &Volume, path: &Path) {
             &path.child("persistentVolumeClaim.claimName"),
             "",
         ));
+    }
+}
+
+/// The name of what a volume is made of.
+fn named(errors: &mut Errors, name: &str, path: &Path) {
+    if name.is_empty() {
+        errors.push(Error::required(path, ""));
+    }
+}
+
+fn mode(errors: &mut Errors, mode: Option<i32>, path: &Path) {
+    if let Some(mode) = mode
+        && !(0..=0o777).contains(&mode)
+    {
+        let message = "must be a number between 0 and 0777 (octal), both inclusive";
+        errors.push(Error::invalid(path, &mode, message));
+    }
+}
+
+/// `items` of a ConfigMap or a Secret.
+fn keys(errors: &mut Errors, items: &Option<Vec<KeyToPath>>, path: &Path) {
+    for (index, item) in items.iter().flatten().enumerate() {
+        let path = path.index(index);
+        if item.key.is_empty() {
+            errors.push(Error::required(&path.child("key"), ""));
+        }
+        place(errors, &item.path, &path.child("path"));
+        mode(errors, item.mode, &path.child("mode"));
+    }
+}
+
+/// `items` of the downward API.
+fn fields(errors: &mut Errors, items: &Option<Vec<DownwardAPIVolumeFile>>, path: &Path) {
+    for (index, item) in items.iter().flatten().enumerate() {
+        let path = path.index(index);
+        place(errors, &item.path, &path.child("path"));
+        mode(errors, item.mode, &path.child("mode"));
+        match (&item.field_ref, &item.resource_field_ref) {
+            (Some(field), None) => env::volume_field(errors, field, &path.child("fieldRef")),
+            (None, Some(resource)) => {
+                let path = path.child("resourceFieldRef");
+                if text(&resource.container_name).is_empty() {
+                    errors.push(Error::required(&path.child("containerName"), ""));
+                }
+                env::resource(errors, &resource.resource, &path.child("resource"));
+            }
+            (None, None) => {
+                let message = "one of fieldRef and resourceFieldRef is required";
+                errors.push(Error::required(&path, message));
+            }
+            (Some(_), Some(_)) => {
+                let message = "fieldRef and resourceFieldRef can not be specified simultaneously";
+                errors.push(Error::invalid(&path, "resource", message));
+            }
+        }
+    }
+}
+
+fn projection(errors: &mut Errors, projected: &ProjectedVolumeSource, path: &Path) {
+    mode(errors, projected.default_mode, &path.child("defaultMode"));
+    for (index, source) in projected.sources.iter().flatten().enumerate() {
+        let path = path.child("sources").index(index);
+        let set = [
+            source.config_map.is_some(),
+            source.secret.is_some(),
+            source.downward_api.is_some(),
+            source.service_account_token.is_some(),
+            source.cluster_trust_bundle.is_some(),
+            source.pod_certificate.is_some(),
+        ];
+        if set.iter().filter(|is_set| **is_set).count() > 1 {
+            let message = "may not specify more than 1 volume type";
+            errors.push(Error::forbidden(&path, message));
+        }
+        if let Some(config_map) = &source.config_map {
+            let path = path.child("configMap");
+            named(errors, &config_map.name, &path.child("name"));
+            keys(errors, &config_map.items, &path.child("items"));
+        }
+        if let Some(secret) = &source.secret {
+            let path = path.child("secret");
+            named(errors, &secret.name, &path.child("name"));
+            keys(errors, &secret.items, &path.child("items"));
+        }
+        if let Some(downward) = &source.downward_api {
+            fields(errors, &downward.items, &path.child("downwardAPI.items"));
+        }
+    }
+}
+
+/// A path inside a volume (`validateLocalNonReservedPath`).
+fn place(errors: &mut Errors, value: &str, path: &Path) {
+    if value.is_empty() {
+        return errors.push(Error::required(path, ""));
+    }
+    if value.starts_with('/') {
+        errors.push(Error::invalid(path, value, "must be a relative path"));
+    }
+    if value.split('/').any(|part| part == "..") {
+        errors.push(Error::invalid(path, value, "must not contain '..'"));
+    } else if value.starts_with("..") {
+        errors.push(Error::invalid(path, value, "must not start with '..'"));
     }
 }

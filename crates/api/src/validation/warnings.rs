@@ -31,6 +31,7 @@ pub fn warnings(object: &Object) -> Vec<(Path, String)> {
             warnings
         }
         Object::Pod(pod) => label_name(pod.metadata.name.as_deref()),
+        Object::Kept(_) => Vec::new(),
     }
 }
 

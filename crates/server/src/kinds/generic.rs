@@ -2,6 +2,7 @@
 //! clients rely on.
 
 use serde_json::{Map, Value, json};
+use wasmjob::api::config;
 use wasmjob::api::field::{Error, ErrorList, Path};
 use wasmjob_machinery::resource::Resource;
 use wasmjob_machinery::status::Status;
@@ -9,9 +10,6 @@ use wasmjob_machinery::validate_meta;
 
 use super::{Change, Draft, Stamp, Typed, check, meta, metadata};
 use crate::render::seconds;
-
-/// Bytes that all values of a ConfigMap or a Secret may have together.
-const DATA_BYTES_MAX: usize = 1 << 20;
 
 pub(super) fn create(
     resource: &Resource,
@@ -130,10 +128,7 @@ fn default(resource: &Resource, value: &mut Value) {
             set(value, &["spec", "finalizers"], json!(["kubernetes"]));
             set(value, &["status", "phase"], "Active");
         }
-        ("", "Secret") => {
-            set(value, &["type"], "Opaque");
-            merge_string_data(value);
-        }
+        ("", "Secret") => config::default_secret(value),
         ("", "PersistentVolumeClaim") => {
             set(value, &["spec", "volumeMode"], "Filesystem");
             set(value, &["status", "phase"], "Pending");
@@ -162,35 +157,11 @@ fn default(resource: &Resource, value: &mut Value) {
     }
 }
 
-/// `stringData` is for writing only: its values become data.
-fn merge_string_data(secret: &mut Value) {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    let Some(fields) = secret.as_object_mut() else {
-        return;
-    };
-    let Some(Value::Object(texts)) = fields.remove("stringData") else {
-        return;
-    };
-    let data = fields
-        .entry("data")
-        .or_insert_with(|| Value::Object(Map::new()));
-    if !data.is_object() {
-        *data = Value::Object(Map::new());
-    }
-    for (key, text) in texts {
-        data[key] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
-    }
-}
-
 fn validate(resource: &Resource, value: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     match (resource.group, resource.kind) {
-        ("", "ConfigMap") => validate_data(&mut errors, value, &["data", "binaryData"]),
-        ("", "Secret") => {
-            validate_data(&mut errors, value, &["data"]);
-            validate_secret(&mut errors, value);
-        }
+        ("", "ConfigMap") => errors = config::validate_config_map(value),
+        ("", "Secret") => errors = config::validate_secret(value),
         ("", "Event") => {
             let (own, of) = (
                 meta(value, "namespace"),
@@ -220,112 +191,10 @@ fn validate(resource: &Resource, value: &Value) -> ErrorList {
     errors
 }
 
-fn validate_data(errors: &mut ErrorList, value: &Value, fields: &[&str]) {
-    let mut bytes = 0;
-    for field in fields {
-        for (key, content) in value[*field].as_object().into_iter().flatten() {
-            bytes += content.as_str().map_or(0, str::len);
-            let path = Path::new(field).key(key);
-            for message in config_key(key) {
-                errors.push(Error::invalid(&path, key, message));
-            }
-            if fields.len() > 1 && *field == fields[0] && value[fields[1]].get(key).is_some() {
-                errors.push(Error::invalid(
-                    &path,
-                    key,
-                    format!("duplicate of key present in {}", fields[1]),
-                ));
-            }
-        }
-    }
-    if bytes > DATA_BYTES_MAX {
-        // Of a ConfigMap it is said of no field, which Kubernetes writes so.
-        let path = if fields.len() > 1 { "[]" } else { fields[0] };
-        errors.push(Error::too_long(&Path::new(path), DATA_BYTES_MAX));
-    }
-}
-
-/// A secret of a known type has what belongs to it.
-fn validate_secret(errors: &mut ErrorList, value: &Value) {
-    let data = &value["data"];
-    let mut require = |key: &str, is_there: bool| {
-        if !is_there {
-            errors.push(Error::required(&Path::new("data").key(key), ""));
-        }
-    };
-    let has = |key: &str| data.get(key).is_some();
-    match value["type"].as_str().unwrap_or_default() {
-        "kubernetes.io/tls" => {
-            require("tls.crt", has("tls.crt"));
-            require("tls.key", has("tls.key"));
-        }
-        "kubernetes.io/ssh-auth" => {
-            let key = data["ssh-privatekey"].as_str().unwrap_or_default();
-            require("ssh-privatekey", !key.is_empty());
-        }
-        "kubernetes.io/basic-auth" => {
-            let any = has("username") || has("password");
-            require("username", any);
-            require("password", any);
-        }
-        "kubernetes.io/dockercfg" => require(".dockercfg", has(".dockercfg")),
-        "kubernetes.io/dockerconfigjson" => {
-            require(".dockerconfigjson", has(".dockerconfigjson"));
-        }
-        "kubernetes.io/service-account-token" => {
-            let key = "kubernetes.io/service-account.name";
-            let name = value["metadata"]["annotations"][key].as_str();
-            if name.unwrap_or_default().is_empty() {
-                let path = Path::new("metadata.annotations").key(key);
-                errors.push(Error::required(&path, ""));
-            }
-        }
-        _ => {}
-    }
-}
-
-/// What is wrong with a key of a ConfigMap or Secret (`IsConfigMapKey`).
-fn config_key(key: &str) -> Vec<String> {
-    let mut messages = Vec::new();
-    if key.len() > 253 {
-        messages.push("must be no more than 253 bytes".to_owned());
-    }
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if key.is_empty() || !key.bytes().all(is_allowed) {
-        messages.push(
-            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-                .to_owned(),
-        );
-    }
-    match key {
-        "." => messages.push("must not be '.'".to_owned()),
-        ".." => messages.push("must not be '..'".to_owned()),
-        _ if key.starts_with("..") => messages.push("must not start with '..'".to_owned()),
-        _ => {}
-    }
-    messages
-}
-
 fn validate_change(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     match (resource.group, resource.kind) {
-        ("", "ConfigMap" | "Secret") => {
-            if old["immutable"] == true {
-                let message = "field is immutable when `immutable` is set";
-                if new["immutable"] != true {
-                    errors.push(Error::forbidden(&Path::new("immutable"), message));
-                }
-                for field in ["data", "binaryData"] {
-                    if new[field] != old[field] {
-                        errors.push(Error::forbidden(&Path::new(field), message));
-                    }
-                }
-            }
-            if resource.kind == "Secret" && new["type"] != old["type"] {
-                let path = Path::new("type");
-                errors.push(Error::invalid(&path, &new["type"], "field is immutable"));
-            }
-        }
+        ("", "ConfigMap" | "Secret") => errors = config::validate_update(new, old),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding")
             if new["roleRef"] != old["roleRef"] =>
         {

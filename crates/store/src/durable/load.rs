@@ -11,6 +11,7 @@ use wasmjob_api::{PodTemplate, Uid};
 use super::disk::Backend;
 use super::record::{self, ChangeIn, CommitRow, PodIn, PodSpecs, Row, RowError, RowKey};
 use super::rows::{RowChange, Rows, Unfolded};
+use super::seal::{self, SecretKey};
 use super::{Disk, FORMAT, JOURNAL, META, Medium, OBJECTS, OpenError};
 use crate::state::State;
 use crate::{Object, Stored};
@@ -26,10 +27,12 @@ pub(crate) struct Loaded {
     pub(super) unfolded: Unfolded,
     pub(super) sync_failed: Arc<AtomicBool>,
     pub(crate) state: State,
+    /// What should be encrypted and is not.
+    pub(crate) plain: Vec<Object>,
 }
 
 /// Opens and reads the store on `disk`, and begins it where there is none.
-pub(crate) fn load(disk: &dyn Disk) -> Result<Loaded, OpenError> {
+pub(crate) fn load(disk: &dyn Disk, key: Option<SecretKey>) -> Result<Loaded, OpenError> {
     let sync_failed = Arc::new(AtomicBool::new(false));
     // A damaged file may make the database panic, which is damage, too.
     catch_unwind(AssertUnwindSafe(|| {
@@ -37,7 +40,7 @@ pub(crate) fn load(disk: &dyn Disk) -> Result<Loaded, OpenError> {
             Some(database) => database,
             None => begin(disk, &sync_failed)?,
         };
-        read(disk, database, &sync_failed)
+        read(disk, database, &sync_failed, key)
     }))
     .unwrap_or_else(|_| Err(OpenError::Damaged("the database cannot be read".to_owned())))
 }
@@ -129,6 +132,7 @@ fn read(
     disk: &dyn Disk,
     database: Database,
     sync_failed: &Arc<AtomicBool>,
+    key: Option<SecretKey>,
 ) -> Result<Loaded, OpenError> {
     let found = format(&database)?;
     if found > FORMAT {
@@ -141,9 +145,13 @@ fn read(
     if let Some(marked) = disk.marked().filter(|marked| *marked > read.revision) {
         return Err(missing(marked, read.revision));
     }
-    let mut rows = Rows::default();
-    let objects =
-        objects(&read, &mut rows).map_err(|error| OpenError::Damaged(error.to_string()))?;
+    let mut rows = Rows::new(key);
+    let mut plain = Vec::new();
+    let objects = objects(&read, &mut rows, &mut plain).map_err(|error| match error {
+        RowError::NoKey => OpenError::NoKey,
+        RowError::OtherKey => OpenError::OtherKey,
+        error => OpenError::Damaged(error.to_string()),
+    })?;
     if found < FORMAT {
         take_over(&database, found)?;
     }
@@ -153,6 +161,7 @@ fn read(
         unfolded: read.unfolded,
         sync_failed: Arc::clone(sync_failed),
         state: State::recovered(read.revision, objects),
+        plain,
     })
 }
 
@@ -226,7 +235,11 @@ fn tables(database: &Database) -> Result<Read, OpenError> {
 }
 
 /// The objects that the rows are, Jobs first, and events in their order.
-fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
+fn objects(
+    read: &Read,
+    known: &mut Rows,
+    plain: &mut Vec<Object>,
+) -> Result<Vec<Stored>, RowError> {
     let mut specs = PodSpecs::default();
     for (key, (_, bytes)) in &read.rows {
         if let Some((Row::PodSpec, id)) = Row::of(key) {
@@ -276,10 +289,17 @@ fn objects(read: &Read, known: &mut Rows) -> Result<Vec<Stored>, RowError> {
                 revision: *revision,
                 object: Object::Manifest(Arc::new(record::from_bytes(bytes)?)),
             }),
-            Some((Row::Generic, _)) => others.push(Stored {
-                revision: *revision,
-                object: Object::Generic(Arc::new(record::from_bytes(bytes)?)),
-            }),
+            Some((Row::Generic, _)) => {
+                let read = seal::unseal(record::from_bytes(bytes)?, known.key())?;
+                let object = Object::Generic(Arc::new(read.object));
+                if read.is_plain {
+                    plain.push(object.clone());
+                }
+                others.push(Stored {
+                    revision: *revision,
+                    object,
+                });
+            }
             Some((Row::JobStatus | Row::CronJobStatus | Row::PodMetadata | Row::PodSpec, _)) => {}
             Some((Row::Pod, id)) => {
                 let row: PodIn = record::from_bytes(bytes)?;

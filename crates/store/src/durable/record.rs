@@ -95,6 +95,12 @@ pub(super) enum RowError {
     Kind,
     #[error("{0} is missing")]
     Missing(String),
+    #[error("the system gives no randomness to encrypt with")]
+    Random,
+    #[error("a row is encrypted, and there is no key")]
+    NoKey,
+    #[error("a row is encrypted with another key")]
+    OtherKey,
 }
 
 pub(super) fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, RowError> {
@@ -606,8 +612,8 @@ mod tests {
     /// When this fails, disks that were written before cannot be read: raise
     /// `FORMAT`, and read the older one.
     #[test]
-    fn the_form_of_rows_is_that_of_format_3() {
-        assert_eq!(super::super::FORMAT, 3);
+    fn the_form_of_rows_is_that_of_format_4() {
+        assert_eq!(super::super::FORMAT, 4);
         let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let generic = crate::GenericObject {
             uid: Uid::from_random(4),

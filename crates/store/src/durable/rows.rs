@@ -9,6 +9,7 @@ use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Pod, PodTemplate, Uid};
 
 use super::record::{self, Row, RowError, RowKey};
+use super::seal::SecretKey;
 use crate::object::{Key, Kind, Object};
 use crate::state::Write;
 
@@ -45,6 +46,8 @@ pub(super) struct Rows {
     pod_specs: PodSpecNumbers,
     /// Pods whose metadata somebody changed, as the disk has it.
     pod_metadata: HashMap<Uid, Arc<ObjectMeta>>,
+    /// What Secrets are encrypted with.
+    key: Option<SecretKey>,
 }
 
 struct KnownJob {
@@ -61,6 +64,17 @@ struct Template {
 }
 
 impl Rows {
+    pub(super) fn new(key: Option<SecretKey>) -> Self {
+        Self {
+            key,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn key(&self) -> Option<&SecretKey> {
+        self.key.as_ref()
+    }
+
     /// The disk has this Job, with the pod spec of that number.
     pub(super) fn know_job(&mut self, job: &Job, pod_spec: Option<u64>) {
         self.pod_specs.know(job.spec.pod_spec(), pod_spec);
@@ -159,7 +173,10 @@ impl Rows {
             }
             Write::Put(Object::Generic(generic)) => {
                 let id = generic.uid.bits();
-                put(out, Row::Generic, id, record::to_bytes(&**generic)?);
+                let key = self.key.as_ref();
+                let sealed = key.map(|key| key.seal(generic)).transpose()?.flatten();
+                let bytes = record::to_bytes(sealed.as_ref().unwrap_or(generic))?;
+                put(out, Row::Generic, id, bytes);
             }
             Write::Put(Object::Event(event)) => {
                 put(

@@ -11,10 +11,11 @@ use wasmjob_api::field::{ErrorList, aggregate};
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{CronJob, Job, Pod, PodTemplate, Uid, defaults, validation};
 use wasmjob_node::Clock as _;
-use wasmjob_store::{Key, Kind};
+use wasmjob_store::{GenericObject, Key, Kind};
 
 use super::pods::grace;
 use super::turn::Turn;
+use super::write::new_generic;
 use super::{Applied, Core, New};
 use crate::ApplyError;
 use crate::cron::CronEntry;
@@ -25,6 +26,7 @@ pub(super) enum Prepared {
     Job(Job),
     Pod(Pod),
     CronJob(CronJob),
+    Generic(GenericObject),
 }
 
 /// Namespace and name.
@@ -36,6 +38,7 @@ impl New {
             Self::Job(..) => Kind::Job,
             Self::Pod(..) => Kind::Pod,
             Self::CronJob(..) => Kind::CronJob,
+            Self::Kept(_) => Kind::Generic,
         }
     }
 
@@ -44,6 +47,22 @@ impl New {
             Self::Job(job, _) => &job.metadata,
             Self::Pod(pod, _) => &pod.metadata,
             Self::CronJob(cron_job, _) => &cron_job.metadata,
+            Self::Kept(kept) => &kept.metadata,
+        }
+    }
+
+    /// The plural of its kind, if that is not told by [`New::kind`].
+    fn resource(&self) -> Option<&'static str> {
+        match self {
+            Self::Kept(kept) => Some(kept.resource),
+            _ => None,
+        }
+    }
+
+    fn kind_name(&self) -> &'static str {
+        match self {
+            Self::Kept(kept) => kept.kind,
+            _ => kind_name(self.kind()),
         }
     }
 
@@ -66,10 +85,10 @@ impl Core {
         let mut names = HashSet::default();
         for new in &new {
             let Some(key) = new.names() else { continue };
-            let kind = new.kind();
-            if self.named(kind, &key).is_some() || !names.insert((kind, key.clone())) {
+            let (kind, resource) = (new.kind(), new.resource());
+            if self.named_as(new, &key).is_some() || !names.insert((kind, resource, key.clone())) {
                 return Err(ApplyError::AlreadyExists {
-                    kind: kind_name(kind),
+                    kind: new.kind_name(),
                     namespace: key.0.to_string(),
                     name: key.1.to_string(),
                 });
@@ -82,6 +101,17 @@ impl Core {
             .collect::<Result<_, _>>()?;
         let create = prepared.into_iter();
         Ok(create.map(|object| self.create(turn, object)).collect())
+    }
+
+    /// The object that has the place of `new`, whose names are `names`.
+    pub(super) fn named_as(&self, new: &New, names: &Names) -> Option<Uid> {
+        match new.resource() {
+            None => self.named(new.kind(), names),
+            Some(resource) => {
+                let names = (resource.into(), Arc::clone(&names.0), Arc::clone(&names.1));
+                self.generic_uid(&names)
+            }
+        }
     }
 
     /// The living object of that kind and name.
@@ -119,6 +149,10 @@ impl Core {
                 cron_job.base = base;
                 Ok(Prepared::CronJob(cron_job))
             }
+            New::Kept(mut kept) => {
+                self.generate_name(&mut kept.metadata);
+                Ok(Prepared::Generic(new_generic(*kept, uid, now)))
+            }
         }
     }
 
@@ -137,6 +171,8 @@ impl Core {
             let name = defaults::generated_name(prefix, &suffix);
             let key = (Arc::clone(&namespace), Arc::from(name.as_str()));
             let kinds = [Kind::Job, Kind::Pod, Kind::CronJob];
+            // The names of others are not looked at: a suffix is drawn from millions,
+            // and one that is taken is refused as any other.
             if kinds.iter().all(|kind| self.named(*kind, &key).is_none()) {
                 break name;
             }
@@ -189,6 +225,14 @@ impl Core {
                 self.know_cron_job(CronEntry::new(cron_job));
                 applied
             }
+            Prepared::Generic(object) => {
+                let (namespace, name) = (Arc::clone(&object.namespace), Arc::clone(&object.name));
+                Applied {
+                    key: self.put_generic(turn, object),
+                    namespace,
+                    name,
+                }
+            }
         }
     }
 
@@ -209,7 +253,10 @@ impl Core {
                 }
                 self.delete_loose(turn, &pod, grace, now);
             }
-            Kind::Event | Kind::Manifest | Kind::Generic => turn.transaction.delete(key),
+            Kind::Generic => {
+                self.delete_generic(turn, key.uid);
+            }
+            Kind::Event | Kind::Manifest => turn.transaction.delete(key),
         }
     }
 }

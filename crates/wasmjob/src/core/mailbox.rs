@@ -8,6 +8,7 @@ use std::thread::Thread;
 use tokio::sync::oneshot;
 use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
+use wasmjob_api::manifest::Kept;
 use wasmjob_node::{Exec, ExecError, ExecHandle};
 use wasmjob_store::{Key, Store};
 
@@ -52,6 +53,7 @@ pub(crate) enum New {
     Job(Box<batch::Job>, Arc<Path>),
     Pod(Box<core::Pod>, Arc<Path>),
     CronJob(Box<batch::CronJob>, Arc<Path>),
+    Kept(Box<Kept>),
 }
 
 /// An object that was taken on.

@@ -63,7 +63,7 @@ impl Core {
         for new in manifest.objects {
             let names = new.names();
             let kind = new.kind();
-            let existing = names.and_then(|names| Some((self.named(kind, &names)?, names)));
+            let existing = names.and_then(|names| Some((self.named_as(&new, &names)?, names)));
             let step = match existing {
                 None => Step::Create(self.prepare(new, now)?),
                 Some((uid, (namespace, name))) => {
@@ -80,6 +80,7 @@ impl Core {
                             self.prepare_cron_job_update(uid, *cron_job, base)?
                         }
                         New::Pod(pod, _) => self.check_pod_update(uid, *pod)?,
+                        New::Kept(kept) => self.prepare_kept_update(uid, *kept)?,
                     };
                     Step::Update(update, object)
                 }
@@ -166,7 +167,8 @@ impl Core {
             Kind::Job => self.jobs.contains_key(&key.uid),
             Kind::CronJob => self.cron_jobs.contains_key(&key.uid),
             Kind::Pod => self.pod(key.uid).is_some(),
-            Kind::Event | Kind::Manifest | Kind::Generic => false,
+            Kind::Generic => self.generic_object(key.uid).is_some(),
+            Kind::Event | Kind::Manifest => false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use foldhash::HashMap;
 use tokio::sync::oneshot;
 use wasmjob_api::{Job, Pod, Uid};
+use wasmjob_node::ConfigName;
 use wasmjob_store::{Key, Kind, Object, Transaction};
 
 use super::answers::Answer;
@@ -28,6 +29,8 @@ pub(super) struct Turn {
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) start: Vec<Arc<Pod>>,
+    /// ConfigMaps and Secrets that pods may refer to and that are others now.
+    pub(super) configs: Vec<ConfigName>,
     /// Jobs that have finished, and who waited for that. A Job may be gone by then.
     pub(super) finished: Vec<Finished>,
     /// Jobs that had, whose new waiters are to be told.
@@ -52,6 +55,7 @@ impl Effects {
     /// Whether nothing follows, but for answers.
     pub(super) fn is_empty(&self) -> bool {
         self.start.is_empty()
+            && self.configs.is_empty()
             && self.finished.is_empty()
             && self.asked.is_empty()
             && self.ended.is_empty()

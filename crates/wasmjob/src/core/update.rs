@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Uid, defaults, validation};
-use wasmjob_store::{Key, Kind, Object};
+use wasmjob_api::manifest::Kept;
+use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Uid, config, defaults, validation};
+use wasmjob_store::{GenericObject, Key, Kind, Object};
 
 use super::commands::refuse;
 use super::turn::Turn;
@@ -17,6 +19,7 @@ use crate::{ApplyError, EditError};
 pub(super) enum Update {
     Job(Job),
     CronJob(CronJob),
+    Generic(GenericObject),
     /// It is as it should be.
     Same,
 }
@@ -139,6 +142,39 @@ impl Core {
         }))
     }
 
+    /// What a manifest's ConfigMap or Secret makes of the one that there is.
+    pub(super) fn prepare_kept_update(&self, uid: Uid, new: Kept) -> Result<Update, ApplyError> {
+        let Some(row) = self.generic_object(uid) else {
+            return Ok(Update::Same);
+        };
+        // What was kept was JSON.
+        let old: Json = serde_json::from_slice(&row.json).unwrap_or_default();
+        let given = serde_json::to_value(&new.metadata).unwrap_or_default();
+        let mut json = new.json;
+        let mut metadata = old["metadata"].clone();
+        for field in ["labels", "annotations", "finalizers"] {
+            match (&given[field], metadata.as_object_mut()) {
+                (_, None) => {}
+                (Json::Null, Some(metadata)) => {
+                    metadata.remove(field);
+                }
+                (value, Some(metadata)) => {
+                    metadata.insert(field.to_owned(), value.clone());
+                }
+            }
+        }
+        json["metadata"] = metadata;
+        if json == old {
+            return Ok(Update::Same);
+        }
+        let errors = config::validate_update(&json, &old);
+        refuse(new.kind, &new.metadata, &errors)?;
+        Ok(Update::Generic(GenericObject {
+            json: serde_json::to_vec(&json).unwrap_or_default().into(),
+            ..(**row).clone()
+        }))
+    }
+
     pub(super) fn update(&mut self, turn: &mut Turn, update: Update) {
         match update {
             Update::Job(job) => {
@@ -152,6 +188,9 @@ impl Core {
                 let uid = cron_job.uid;
                 self.set_cron_job(turn, cron_job);
                 self.mark_cron(uid);
+            }
+            Update::Generic(object) => {
+                self.put_generic(turn, object);
             }
             Update::Same => {}
         }

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use wasmjob_api::k8s_openapi::api::{batch::v1 as batch, core::v1 as core};
-use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use wasmjob_api::{CronJob, CronJobSpec, CronJobStatus, Job, JobStatus, Pod};
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use wasmjob_api::manifest::Kept;
+use wasmjob_api::{CronJob, CronJobSpec, CronJobStatus, Job, JobStatus, Pod, Uid};
 use wasmjob_node::Clock as _;
 use wasmjob_store::{GenericObject, Key, Kind, Object};
 
@@ -20,6 +22,7 @@ use super::turn::Turn;
 use super::update::{Update, update_job};
 use super::{Core, New};
 use crate::job::Propagation;
+use crate::objects::config_name;
 use crate::{ApplyError, HostGone};
 
 /// A change of one object.
@@ -211,15 +214,42 @@ impl Core {
         Ok(self.put_generic(turn, object))
     }
 
-    fn put_generic(&mut self, turn: &mut Turn, object: GenericObject) -> Key {
+    pub(super) fn put_generic(&mut self, turn: &mut Turn, object: GenericObject) -> Key {
         let object = Arc::new(object);
         self.know_generic(&object);
+        turn.effects.configs.extend(config_name(&object));
         let key = Key {
             kind: Kind::Generic,
             uid: object.uid,
         };
         turn.transaction.put(Object::Generic(object));
         key
+    }
+
+    /// Removes an object; `false` if there is none.
+    pub(super) fn delete_generic(&mut self, turn: &mut Turn, uid: Uid) -> bool {
+        let names = self.generic_uids.remove(&uid);
+        let Some(object) = names.and_then(|names| self.generic.remove(&names)) else {
+            return false;
+        };
+        if &*object.resource == NAMESPACES {
+            self.namespaces.remove(&object.name);
+        }
+        turn.effects.configs.extend(config_name(&object));
+        turn.transaction.delete(Key {
+            kind: Kind::Generic,
+            uid,
+        });
+        true
+    }
+
+    /// The object of that resource, namespace and name.
+    pub(super) fn generic_uid(&self, names: &GenericNames) -> Option<Uid> {
+        self.generic.get(names).map(|object| object.uid)
+    }
+
+    pub(super) fn generic_object(&self, uid: Uid) -> Option<&Arc<GenericObject>> {
+        self.generic.get(self.generic_uids.get(&uid)?)
     }
 
     pub(super) fn know_generic(&mut self, object: &Arc<GenericObject>) {
@@ -407,18 +437,35 @@ impl Core {
                 }
             }
             Kind::Generic => {
-                let names = self.generic_uids.remove(&key.uid);
-                let names = names.ok_or(WriteError::NotFound)?;
-                self.generic.remove(&names);
-                if &*names.0 == NAMESPACES {
-                    self.namespaces.remove(&names.2);
+                if !self.delete_generic(turn, key.uid) {
+                    return Err(WriteError::NotFound);
                 }
-                turn.transaction.delete(key);
             }
             Kind::Event => turn.transaction.delete(key),
             Kind::Job | Kind::CronJob | Kind::Manifest => return Err(WriteError::NotFound),
         }
         Ok(())
+    }
+}
+
+/// A manifest's object as it is created.
+pub(super) fn new_generic(mut kept: Kept, uid: Uid, now: Timestamp) -> GenericObject {
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let metadata = ObjectMeta {
+        uid: Some(uid.to_string()),
+        creation_timestamp: Some(Time(second)),
+        ..kept.metadata
+    };
+    let namespace = metadata.namespace.as_deref().unwrap_or_default().into();
+    let name = metadata.name.as_deref().unwrap_or_default().into();
+    // These types always have a form as JSON.
+    kept.json["metadata"] = serde_json::to_value(metadata).unwrap_or_default();
+    GenericObject {
+        uid,
+        resource: kept.resource.into(),
+        namespace,
+        name,
+        json: serde_json::to_vec(&kept.json).unwrap_or_default().into(),
     }
 }
 

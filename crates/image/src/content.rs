@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! blobs/HEX       bytes, whole and verified
-//! partial/HEX     what of a blob has come so far; whoever writes has it locked
+//! partial/HEX     what of a blob has come from a repository; whoever writes has it locked
 //! rootfs/HEX/     an image's files, by the digest of its manifest
 //! images/HEX.json what an image consists of; written last, so what it names is there
 //! names/HEX.json  what a name stands for, and who may use it
+//! proofs/HEX      that a repository has sent what has a digest
 //! aside/          what is not finished
 //! ```
 //!
@@ -138,7 +139,9 @@ impl Content {
 
     /// Makes the directories, and says that something is being pulled.
     pub(crate) fn begin(&self) -> io::Result<File> {
-        for name in ["", "blobs", "partial", "rootfs", "images", "names", "aside"] {
+        for name in [
+            "", "blobs", "partial", "rootfs", "images", "names", "proofs", "aside",
+        ] {
             make_dir(&self.dir.join(name))?;
         }
         let lock = files::open_lock(&self.dir.join("lock"))?;
@@ -164,8 +167,17 @@ impl Content {
         self.dir.join("blobs").join(digest.digits())
     }
 
-    pub(crate) fn partial_path(&self, digest: Digest) -> PathBuf {
-        self.dir.join("partial").join(digest.digits())
+    /// Where what the repository `place` sends gathers: of another's beginning the rest
+    /// could be guessed.
+    pub(crate) fn partial_path(&self, place: &str, digest: Digest) -> PathBuf {
+        let name = Digest::of(format!("{place}@{digest}").as_bytes());
+        self.dir.join("partial").join(name.digits())
+    }
+
+    /// What is locked by whoever does `what` with what has the digest.
+    pub(crate) fn lock_path(&self, digest: Digest, what: &str) -> PathBuf {
+        let name = format!("{}.{what}", digest.digits());
+        self.dir.join("partial").join(name)
     }
 
     pub(crate) fn has_blob(&self, digest: Digest) -> bool {
@@ -241,6 +253,38 @@ impl Content {
             RecordKind::Wasm { layer, .. } => self.has_blob(*layer),
             RecordKind::Rootfs(_) => self.rootfs_path(record.manifest).is_dir(),
         }
+    }
+
+    /// Bytes of the files of the image with that manifest, if they are here and counted.
+    pub(crate) fn unpacked(&self, manifest: Digest) -> Option<u64> {
+        let records = files::list(&self.dir.join("images")).ok()?;
+        let mut records = records.iter().filter_map(|path| {
+            let bytes = read_regular(path, RECORD_BYTES_MAX).ok()?;
+            serde_json::from_slice::<Record>(&bytes).ok()
+        });
+        let found = records.find(|record| record.manifest == manifest)?;
+        self.is_whole(&found).then_some(found.unpacked_bytes)
+    }
+
+    fn proof_path(&self, place: &str, digest: Digest) -> PathBuf {
+        let proof = Digest::of(format!("{place}@{digest}").as_bytes());
+        self.dir.join("proofs").join(proof.digits())
+    }
+
+    /// Whether the repository `place` has sent what has the digest: a registry that only
+    /// names it may not have it.
+    pub(crate) fn is_proven(&self, place: &str, digest: Digest) -> bool {
+        self.proof_path(place, digest).is_file()
+    }
+
+    /// Remembers that the repository `place` has sent what has the digest.
+    pub(crate) fn prove(&self, place: &str, digest: Digest) -> io::Result<()> {
+        let text = digest.to_string();
+        write_whole(
+            &self.aside(),
+            &self.proof_path(place, digest),
+            text.as_bytes(),
+        )
     }
 
     /// Publishes an image: all that it names is here.
@@ -414,6 +458,14 @@ impl Content {
                 if !is_kept && !name.is_some_and(|name| named.contains(name)) {
                     files::remove(&path)?;
                 }
+            }
+        }
+        for path in files::list(&self.dir.join("proofs"))? {
+            let digest = std::fs::read_to_string(&path).ok();
+            let digest = digest.and_then(|text| text.parse::<Digest>().ok());
+            let is_of_blob = |digest: &Digest| blobs.contains(&digest.digits());
+            if !digest.is_some_and(|digest| digests.contains(&digest) || is_of_blob(&digest)) {
+                files::remove(&path)?;
             }
         }
         for path in files::list(&self.dir.join("names"))? {

@@ -290,11 +290,11 @@ impl Registries {
         let wanted = name.wanted();
         let looked_up = session.look_up(&wanted)?;
         let looked_up = looked_up.filter(|digest| name.digest.is_none_or(|own| own == *digest));
+        let place = there.name();
+        let looked_up = looked_up.filter(|digest| self.content.is_proven(&place, *digest));
         if let Some(lease) = looked_up.and_then(|digest| self.content.lease(digest)) {
             let digest = lease.record.digest;
-            let signed_by = self
-                .signatures
-                .verify(&mut session, &self.content, name, digest)?;
+            let signed_by = self.signatures.verify(&mut session, name, digest)?;
             self.content
                 .name(name, digest, session.who(), signed_by)
                 .map_err(host)?;
@@ -303,20 +303,16 @@ impl Registries {
         let top = session.manifest(&wanted, name.digest)?;
         let digest = top.digest;
         // Before anything of it is fetched, unpacked or named.
-        let signed_by = self
-            .signatures
-            .verify(&mut session, &self.content, name, digest)?;
+        let signed_by = self.signatures.verify(&mut session, name, digest)?;
         // Whoever else pulls it is waited for.
-        let lock = self.content.aside().with_file_name("partial");
-        let lock = lock.join(format!("{}.pull", digest.digits()));
-        let lock = Locked::wait(lock, || session.in_time().is_err()).map_err(host)?;
-        let Some(lock) = lock else {
-            session.in_time()?;
-            return Err(PullError::unavailable("another pull of it takes too long"));
-        };
-        if self.content.lease(digest).is_none() {
-            let record = self.take_in(&mut session, top)?;
-            self.content.publish(&record).map_err(host)?;
+        let lock = self.alone(&session, digest, "pull")?;
+        let here = self.content.lease(digest);
+        if here.is_none() || !self.content.is_proven(&place, digest) {
+            let (record, _unpacking) = self.take_in(&mut session, top)?;
+            if here.is_none() {
+                self.content.publish(&record).map_err(host)?;
+            }
+            self.content.prove(&place, digest).map_err(host)?;
         }
         self.content
             .name(name, digest, session.who(), signed_by)
@@ -328,12 +324,32 @@ impl Registries {
         })
     }
 
-    /// Brings what a manifest names to the disk.
+    /// Waits until nobody else does that with what has the digest.
+    fn alone(
+        &self,
+        session: &Session<'_>,
+        digest: Digest,
+        what: &str,
+    ) -> Result<Locked, PullError> {
+        let path = self.content.lock_path(digest, what);
+        let lock = Locked::wait(path, || session.in_time().is_err());
+        let lock = lock.map_err(|error| PullError::host("failed to lock an image", &error))?;
+        lock.map_or_else(
+            || {
+                session.in_time()?;
+                Err(PullError::unavailable("another pull of it takes too long"))
+            },
+            Ok,
+        )
+    }
+
+    /// Brings what a manifest names to the disk. Until its record is published, what comes
+    /// with it keeps others from unpacking the same.
     fn take_in(
         &self,
         session: &mut Session<'_>,
         top: super::session::Fetched,
-    ) -> Result<Record, PullError> {
+    ) -> Result<(Record, Option<Locked>), PullError> {
         let digest = top.digest;
         let (manifest_digest, manifest) = match Document::read(&top.bytes, &top.media_type)? {
             Document::Manifest(manifest) => (digest, manifest),
@@ -356,12 +372,14 @@ impl Registries {
         };
         let config_blob = manifest.config.clone();
         match manifest.content()? {
-            What::Wasm(layer) => self.module(session, digest, manifest_digest, &layer),
+            What::Wasm(layer) => {
+                let record = self.module(session, digest, manifest_digest, &layer)?;
+                Ok((record, None))
+            }
             What::Layers(layers) => {
                 let sizes = layers.iter().map(|(layer, _)| layer);
                 let bytes = self.sizes(sizes)?;
-                let config_bytes =
-                    session.small_blob(&self.content, &config_blob, "the image's config")?;
+                let config_bytes = session.small_blob(&config_blob, "the image's config")?;
                 let (config, diff_ids) = config(&config_bytes)?;
                 if diff_ids.len() != layers.len() {
                     return Err(PullError::corrupt(format!(
@@ -382,14 +400,20 @@ impl Registries {
                         diff_id,
                     })
                     .collect();
-                let unpacked_bytes = self.content.unpack(manifest_digest, &layers)?;
-                Ok(Record {
+                let unpacking = self.alone(session, manifest_digest, "unpack")?;
+                // Another index may have led to it; then its files may be in use.
+                let unpacked_bytes = match self.content.unpacked(manifest_digest) {
+                    Some(bytes) => bytes,
+                    None => self.content.unpack(manifest_digest, &layers)?,
+                };
+                let record = Record {
                     digest,
                     manifest: manifest_digest,
                     kind: RecordKind::Rootfs(config),
                     unpacked_bytes,
                     bytes,
-                })
+                };
+                Ok((record, Some(unpacking)))
             }
         }
     }

@@ -196,7 +196,6 @@ impl<'a> Session<'a> {
     /// A small blob, into memory.
     pub(crate) fn small_blob(
         &mut self,
-        content: &Content,
         blob: &Descriptor,
         what: &str,
     ) -> Result<Vec<u8>, PullError> {
@@ -205,9 +204,6 @@ impl<'a> Session<'a> {
                 "{what} has {} bytes, {MANIFEST_BYTES_MAX} are allowed",
                 blob.size
             )));
-        }
-        if let Ok(bytes) = content.read_blob(blob.digest, MANIFEST_BYTES_MAX) {
-            return Ok(bytes);
         }
         let url = self.url(&format!("blobs/{}", blob.digest));
         let mut answer = self.ask("GET", &url, &[], None)?;
@@ -221,19 +217,22 @@ impl<'a> Session<'a> {
     }
 
     /// Brings a blob to the disk, whole. What came of it before is gone on with; who else
-    /// is at it is waited for.
+    /// is at it is waited for. One that is here counts only if this repository sent it:
+    /// whoever knows nothing but a digest must not get by it what others have pulled.
     pub(crate) fn blob(&mut self, content: &Content, blob: &Descriptor) -> Result<(), PullError> {
-        if content.has_blob(blob.digest) {
+        let place = format!("{}/{}", self.registry, self.repository);
+        let is_here = || content.has_blob(blob.digest) && content.is_proven(&place, blob.digest);
+        if is_here() {
             return Ok(());
         }
         let failed = |error: std::io::Error| PullError::host("failed to keep a blob", &error);
         let give_up = || self.in_time().is_err();
-        let partial = Locked::wait(content.partial_path(blob.digest), give_up);
+        let partial = Locked::wait(content.partial_path(&place, blob.digest), give_up);
         let Some(mut partial) = partial.map_err(failed)? else {
             self.in_time()?;
             return Err(PullError::unavailable("another pull of it takes too long"));
         };
-        if content.has_blob(blob.digest) {
+        if is_here() {
             return partial.remove().map_err(failed);
         }
         let mut attempts = 0;
@@ -241,9 +240,9 @@ impl<'a> Session<'a> {
             let had = partial.file.metadata().map_err(failed)?.len();
             match self.rest(&mut partial.file, blob) {
                 Ok((got, _)) if got == blob.digest => {
-                    return partial
-                        .publish(&content.blob_path(blob.digest))
-                        .map_err(failed);
+                    let published = partial.publish(&content.blob_path(blob.digest));
+                    published.map_err(failed)?;
+                    return content.prove(&place, blob.digest).map_err(failed);
                 }
                 // What was there before may be to blame.
                 Ok((_, true)) => partial.file.set_len(0).map_err(failed)?,
@@ -286,8 +285,8 @@ impl<'a> Session<'a> {
             have += read as u64;
         }
         let mut resumed = have > 0;
-        if have == blob.size {
-            return Ok((Digest::end(hash), resumed));
+        if resumed && have == blob.size {
+            return Ok((Digest::end(hash), true));
         }
         let url = self.url(&format!("blobs/{}", blob.digest));
         let range = format!("bytes={have}-");

@@ -17,7 +17,6 @@ use super::manifest::{Document, Manifest};
 use super::name::ImageName;
 use super::session::Session;
 use crate::Digest;
-use crate::content::Content;
 
 /// What a signature is called and where it stands.
 const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -109,7 +108,6 @@ impl Signatures {
     pub(crate) fn verify(
         &self,
         session: &mut Session<'_>,
-        content: &Content,
         name: &ImageName,
         digest: Digest,
     ) -> Result<Option<String>, PullError> {
@@ -137,7 +135,7 @@ impl Signatures {
         };
         let mut why = "there is no signature".to_owned();
         for (blob, signature) in candidates(&manifest) {
-            let payload = session.small_blob(content, blob, "a signature")?;
+            let payload = session.small_blob(blob, "a signature")?;
             let signer = keys.iter().find(|key| key.has_signed(&payload, &signature));
             match (signer, says(&payload, name, digest)) {
                 (Some(key), Ok(())) => return Ok(Some(key.id.clone())),

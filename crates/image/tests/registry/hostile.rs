@@ -484,6 +484,37 @@ fn a_registry_is_spoken_to_with_tls_unless_it_is_listed() {
     );
 }
 
+/// T71, T74: a registry that knows a digest does not get by it what another has sent.
+#[test]
+fn a_digest_alone_brings_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut owner = Shelf::default();
+    let top = owner.wasm("1", &wasm());
+    let thief = {
+        let mut shelf = owner.clone();
+        // It has the manifest, from wherever, and not the module.
+        shelf.things.remove(&Digest::of(&wasm()).to_string());
+        Server::start(move |asked, to| shelf.serve(asked, to))
+    };
+    let owner = Server::start(move |asked, to| owner.serve(asked, to));
+    let registries = Registries::new(config(dir.path(), &[&owner.host, &thief.host]));
+    pull(&registries, &owner.image("x:1")).unwrap();
+    let pinned = format!("x@{}", top["digest"].as_str().unwrap());
+    for name in ["x:1", "y:1", pinned.as_str()] {
+        let error = pull(&registries, &thief.image(name)).unwrap_err();
+        assert_eq!(error.kind(), Some(PullErrorKind::NotFound), "{error}");
+    }
+    // A repository of the same registry is asked, too, and has it.
+    pull(&registries, &owner.image("y:1")).unwrap();
+    let sent = owner
+        .asked()
+        .iter()
+        .filter(|asked| asked.method == "GET" && asked.path.contains("/blobs/"))
+        .count();
+    assert_eq!(sent, 2);
+    pull(&registries, &owner.image("x:1")).unwrap();
+}
+
 /// T69.
 #[test]
 fn a_registry_that_is_slow_or_never_ends_is_left() {

@@ -316,7 +316,8 @@ fn what_came_of_a_broken_pull_outlives_other_pulls_and_no_prune() {
     let registries = registries(dir.path(), &server);
     assert!(pull(&registries, &server.image("x:broken")).is_err());
     pull(&registries, &server.image("x:good")).unwrap();
-    let partial = dir.path().join("partial").join(&digest.to_string()[7..]);
+    let place = Digest::of(format!("{}@{digest}", server.image("x")).as_bytes());
+    let partial = dir.path().join("partial").join(&place.to_string()[7..]);
     assert_eq!(partial.metadata().unwrap().len(), 8);
     registries.prune(false).unwrap();
     assert!(!partial.exists());
@@ -337,8 +338,12 @@ fn what_a_dead_process_left_is_neither_believed_nor_in_the_way() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "garbage").unwrap();
     };
-    let layer = Digest::of(&layers[0].1).to_string();
-    write(format!("partial/{}", &layer[7..]));
+    let layer = Digest::of(&layers[0].1);
+    let place = format!("{}@{layer}", server.image("x"));
+    write(format!(
+        "partial/{}",
+        &Digest::of(place.as_bytes()).to_string()[7..]
+    ));
     write(format!("rootfs/{digits}/garbage"));
     write("aside/left/garbage".to_owned());
     write(format!("images/{digits}.json"));

@@ -33,6 +33,17 @@ const EMPTYING: &str = "The system is ensuring all content is removed from this 
 /// Namespaces that stay.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
+/// Resources whose deletion is answered with the object, also if it is gone at once
+/// (`ReturnDeletedObject` of their stores): typed clients read it as one.
+const RETURNED: [&str; 6] = [
+    "pods",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+];
+
 /// What a client says of a deletion (`meta/v1` DeleteOptions).
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -155,6 +166,9 @@ impl Api {
         let deleted = self.delete_one(call, entry, &options, propagation).await?;
         let resource = call.target.resource;
         match deleted {
+            Deleted::Gone(old) if RETURNED.contains(&resource.plural) => {
+                show::value(call, StatusCode::OK, old, self.now())
+            }
             Deleted::Gone(old) => {
                 let done = status::deleted(resource, call.name(), meta(&old, "uid"));
                 show::status(call, StatusCode::OK, &done)

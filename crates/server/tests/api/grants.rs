@@ -238,6 +238,23 @@ fn objects_are_deleted_in_one_namespace_at_a_time_and_bound_by_nobody() {
         assert_eq!(answer.code, 409, "{}", answer.text());
         let found = client.get(&format!("{CORE}/pods/p")).await.json();
         assert_eq!(found["metadata"]["deletionTimestamp"], Value::Null);
+        // What goes at once is answered with itself, where typed clients expect that.
+        let account = json!({ "metadata": { "name": "short" } });
+        make(&mut client, &format!("{CORE}/serviceaccounts"), account).await;
+        for (path, kind) in [
+            ("pods/p?gracePeriodSeconds=0", "Pod"),
+            ("serviceaccounts/short", "ServiceAccount"),
+        ] {
+            let answer = client
+                .send("DELETE", &format!("{CORE}/{path}"), &[], "")
+                .await;
+            assert_eq!(
+                (answer.code, &answer.json()["kind"]),
+                (200, &json!(kind)),
+                "{}",
+                answer.text()
+            );
+        }
     });
 }
 

@@ -24,6 +24,7 @@ mod exec;
 mod expand;
 mod life;
 mod logs;
+mod mounts;
 mod node;
 mod objects;
 mod pod;

@@ -18,7 +18,7 @@ use crate::probe::{ProbeKind, ProbeOutput};
 use crate::projected::View;
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
-use crate::volumes::{HostPathPolicy, Overrun, VolumeError, Volumes};
+use crate::volumes::{HostPathPolicy, Overrun, Places, VolumeError, Volumes};
 use crate::workers::Workers;
 use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub default_memory_bytes: u64,
     /// Where emptyDirs stand.
     pub scratch: PathBuf,
+    /// Where files of Secrets stand, if not there: in memory.
+    pub secret_scratch: Option<PathBuf>,
     /// What of the host pods may see.
     pub host_paths: HostPathPolicy,
     /// How much of the logs is kept.
@@ -512,11 +514,15 @@ impl Node {
             default_memory_bytes: self.config.default_memory_bytes,
             objects: Arc::clone(&self.objects),
         };
-        let (scratch, policy) = (self.config.scratch.clone(), self.config.host_paths.clone());
+        let places = Places {
+            scratch: self.config.scratch.clone(),
+            secrets: self.config.secret_scratch.clone(),
+            host_paths: self.config.host_paths.clone(),
+        };
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {
             let spec = Arc::clone(&view.pod.template.spec);
-            let volumes = Volumes::prepare(&scratch, &policy, uid, &spec, &wanted, view);
+            let volumes = Volumes::prepare(&places, uid, &spec, &wanted, view);
             inbox.push(News::Volumes(uid, volumes));
         });
     }

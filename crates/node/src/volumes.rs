@@ -115,11 +115,46 @@ pub(crate) fn make_beneath(base: &File, rest: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where a node has room for directories of pods.
+pub(crate) struct Places {
+    pub(crate) scratch: PathBuf,
+    /// For files of Secrets, if not there.
+    pub(crate) secrets: Option<PathBuf>,
+    pub(crate) host_paths: HostPathPolicy,
+}
+
+/// Whether some of the volume's files are a Secret's.
+fn holds_secrets(volume: &Volume) -> bool {
+    let projected = volume.projected.as_ref();
+    let mut sources = projected
+        .and_then(|it| it.sources.as_ref())
+        .into_iter()
+        .flatten();
+    volume.secret.is_some() || sources.any(|source| source.secret.is_some())
+}
+
+/// Makes a directory of the pod's own.
+fn make(scratch: &Path, uid: Uid, name: &str) -> Result<PathBuf, String> {
+    let own = scratch.join(uid.to_string());
+    let dir = own.join(name);
+    let made = std::fs::create_dir_all(&dir)
+        .and_then(|()| std::fs::set_permissions(&own, Permissions::from_mode(0o700)));
+    made.map_err(|error| {
+        format!(
+            "failed to make a directory in {}: {error}",
+            scratch.display()
+        )
+    })?;
+    Ok(dir)
+}
+
 /// The directories of one pod.
 #[derive(Debug)]
 pub(crate) struct Volumes {
     /// Its own directory in the scratch, if it needed one.
     own: Option<PathBuf>,
+    /// And its own in memory, likewise.
+    own_in_memory: Option<PathBuf>,
     opened: Vec<(String, OwnedFd)>,
     /// Directory of the termination message file, per container that wants one.
     termination: Vec<(String, PathBuf)>,
@@ -156,8 +191,7 @@ impl Volumes {
     /// Makes and opens the directories of the pod `uid`. `termination` names the
     /// containers that write a termination message.
     pub(crate) fn prepare(
-        scratch: &Path,
-        policy: &HostPathPolicy,
+        places: &Places,
         uid: Uid,
         spec: &PodSpec,
         termination: &[String],
@@ -167,12 +201,13 @@ impl Volumes {
             projected: Vec::new(),
             projections: None,
             own: None,
+            own_in_memory: None,
             opened: Vec::new(),
             termination: Vec::new(),
             limited: Vec::new(),
             own_dirs: Vec::new(),
         };
-        match volumes.fill(scratch, policy, uid, spec, termination, view) {
+        match volumes.fill(places, uid, spec, termination, view) {
             Ok(()) => Ok(volumes),
             Err(error) => {
                 volumes.remove();
@@ -183,8 +218,7 @@ impl Volumes {
 
     fn fill(
         &mut self,
-        scratch: &Path,
-        policy: &HostPathPolicy,
+        places: &Places,
         uid: Uid,
         spec: &PodSpec,
         termination: &[String],
@@ -196,13 +230,13 @@ impl Volumes {
         }
         for volume in all() {
             if let Some(projections) = self.projections.clone().filter(|_| is_projected(volume)) {
-                self.project(scratch, uid, volume, &projections)?;
+                self.project(places, uid, volume, &projections)?;
             } else {
-                self.add(scratch, policy, uid, volume)?;
+                self.add(places, uid, volume)?;
             }
         }
         for container in termination {
-            let dir = self.make(scratch, uid, &format!("termination-{container}"))?;
+            let dir = self.make(&places.scratch, uid, &format!("termination-{container}"))?;
             self.own_dirs.push(dir.clone());
             self.termination.push((container.clone(), dir));
         }
@@ -212,12 +246,21 @@ impl Volumes {
     /// A volume that is made of other objects.
     fn project(
         &mut self,
-        scratch: &Path,
+        places: &Places,
         uid: Uid,
         volume: &Volume,
         projections: &Projections,
     ) -> Result<(), VolumeError> {
-        let dir = self.make(scratch, uid, &format!("volume-{}", volume.name))?;
+        let secrets = places.secrets.as_deref().filter(|_| holds_secrets(volume));
+        let name = format!("volume-{}", volume.name);
+        let dir = match secrets {
+            Some(secrets) => {
+                let dir = make(secrets, uid, &name)?;
+                self.own_in_memory = Some(secrets.join(uid.to_string()));
+                dir
+            }
+            None => self.make(&places.scratch, uid, &name)?,
+        };
         let waits = |error: String| {
             VolumeError::Waits(format!(
                 "MountVolume.SetUp failed for volume {:?} : {error}",
@@ -231,16 +274,10 @@ impl Volumes {
         Ok(())
     }
 
-    fn add(
-        &mut self,
-        scratch: &Path,
-        policy: &HostPathPolicy,
-        uid: Uid,
-        volume: &Volume,
-    ) -> Result<(), String> {
+    fn add(&mut self, places: &Places, uid: Uid, volume: &Volume) -> Result<(), String> {
         if let Some(source) = &volume.host_path {
             self.opened
-                .push((volume.name.clone(), policy.open(source)?));
+                .push((volume.name.clone(), places.host_paths.open(source)?));
             return Ok(());
         }
         let Some(source) = &volume.empty_dir else {
@@ -250,7 +287,7 @@ impl Volumes {
             ));
         };
         // The name is a DNS label, so it is a plain file name.
-        let dir = self.make(scratch, uid, &format!("volume-{}", volume.name))?;
+        let dir = self.make(&places.scratch, uid, &format!("volume-{}", volume.name))?;
         let opened =
             File::open(&dir).map_err(|error| format!("volume {:?}: {error}", volume.name))?;
         self.opened.push((volume.name.clone(), opened.into()));
@@ -267,18 +304,8 @@ impl Volumes {
     }
 
     fn make(&mut self, scratch: &Path, uid: Uid, name: &str) -> Result<PathBuf, String> {
-        let own = scratch.join(uid.to_string());
-        let dir = own.join(name);
-        let made = std::fs::create_dir_all(&dir)
-            .and_then(|()| std::fs::set_permissions(&own, Permissions::from_mode(0o700)));
-        self.own = Some(own);
-        made.map_err(|error| {
-            format!(
-                "failed to make a directory in {}: {error}",
-                scratch.display()
-            )
-        })?;
-        Ok(dir)
+        self.own = Some(scratch.join(uid.to_string()));
+        make(scratch, uid, name)
     }
 
     /// The directory of a volume that is made of other objects, in which nobody else
@@ -297,7 +324,8 @@ impl Volumes {
     /// A directory of the pod's own for the container's files of that number. It is
     /// made by whoever puts one there.
     pub(crate) fn files_dir(&self, container: &str, number: usize) -> Option<PathBuf> {
-        let own = self.own.as_ref()?;
+        // Where a Secret's file may stand, any may.
+        let own = self.own_in_memory.as_ref().or(self.own.as_ref())?;
         Some(own.join(format!("files-{container}-{number}")))
     }
 
@@ -335,11 +363,12 @@ impl Volumes {
         if let Some(projections) = &self.projections {
             projections.close();
         }
-        if let Some(own) = &self.own
-            && let Err(error) = std::fs::remove_dir_all(own)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(dir = %own.display(), %error, "failed to remove a pod's directory");
+        for own in [&self.own, &self.own_in_memory].into_iter().flatten() {
+            if let Err(error) = std::fs::remove_dir_all(own)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(dir = %own.display(), %error, "failed to remove a pod's directory");
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::probe::{ProbeKind, ProbeOutput};
 use crate::projected::View;
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
-use crate::volumes::{HostPathPolicy, Overrun, Places, VolumeError, Volumes};
+use crate::volumes::{HostPathPolicy, Memory, Overrun, Places, VolumeError, Volumes};
 use crate::workers::Workers;
 use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
@@ -36,8 +36,9 @@ pub struct NodeConfig {
     pub default_memory_bytes: u64,
     /// Where emptyDirs stand.
     pub scratch: PathBuf,
-    /// Where files of Secrets stand, if not there: in memory.
-    pub secret_scratch: Option<PathBuf>,
+    /// Where files of Secrets and volumes of the medium `Memory` stand, if not there: in
+    /// memory.
+    pub memory_scratch: Option<PathBuf>,
     /// What of the host pods may see.
     pub host_paths: HostPathPolicy,
     /// How much of the logs is kept.
@@ -516,7 +517,7 @@ impl Node {
         };
         let places = Places {
             scratch: self.config.scratch.clone(),
-            secrets: self.config.secret_scratch.clone(),
+            memory: self.config.memory_scratch.clone(),
             host_paths: self.config.host_paths.clone(),
         };
         let inbox = Arc::clone(&self.inbox);
@@ -565,7 +566,7 @@ impl Node {
             return self.retry_volumes(uid);
         }
         let delay = run.volume_backoff.next(Duration::ZERO);
-        let delay = delay.max(Duration::from_secs(10));
+        let delay = delay.max(Duration::from_secs(30));
         self.timers
             .at(self.clock.monotonic() + delay, Timer::Volumes(uid));
         self.touch(uid);
@@ -656,11 +657,18 @@ impl Node {
             .map(|volumes| volumes.watched())
             .unwrap_or_default();
         let limit = run.prepared.scratch_bytes_max;
+        let memory = Memory {
+            used: run.memory_bytes(),
+            max: run.prepared.memory_bytes_max,
+        };
         let logs = self.logs.of(uid);
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {
             let log_bytes = logs.iter().map(|log| log.kept_bytes() as u64).sum();
-            inbox.push(News::Measured(uid, watched.overrun(limit, log_bytes)));
+            inbox.push(News::Measured(
+                uid,
+                watched.overrun(limit, log_bytes, memory),
+            ));
         });
     }
 

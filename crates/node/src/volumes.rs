@@ -118,8 +118,9 @@ pub(crate) fn make_beneath(base: &File, rest: &Path) -> io::Result<()> {
 /// Where a node has room for directories of pods.
 pub(crate) struct Places {
     pub(crate) scratch: PathBuf,
-    /// For files of Secrets, if not there.
-    pub(crate) secrets: Option<PathBuf>,
+    /// In memory, if there is such a place: for files of Secrets, and for volumes of that
+    /// medium.
+    pub(crate) memory: Option<PathBuf>,
     pub(crate) host_paths: HostPathPolicy,
 }
 
@@ -161,6 +162,8 @@ pub(crate) struct Volumes {
     /// emptyDirs with a limit: name, directory, bytes.
     limited: Vec<(String, PathBuf, u64)>,
     own_dirs: Vec<PathBuf>,
+    /// emptyDirs of the medium `Memory`, which count as memory.
+    memory_dirs: Vec<PathBuf>,
     /// Volumes that are made of other objects: name and directory.
     projected: Vec<(String, PathBuf)>,
     projections: Option<Arc<Projections>>,
@@ -206,6 +209,7 @@ impl Volumes {
             termination: Vec::new(),
             limited: Vec::new(),
             own_dirs: Vec::new(),
+            memory_dirs: Vec::new(),
         };
         match volumes.fill(places, uid, spec, termination, view) {
             Ok(()) => Ok(volumes),
@@ -251,16 +255,7 @@ impl Volumes {
         volume: &Volume,
         projections: &Projections,
     ) -> Result<(), VolumeError> {
-        let secrets = places.secrets.as_deref().filter(|_| holds_secrets(volume));
-        let name = format!("volume-{}", volume.name);
-        let dir = match secrets {
-            Some(secrets) => {
-                let dir = make(secrets, uid, &name)?;
-                self.own_in_memory = Some(secrets.join(uid.to_string()));
-                dir
-            }
-            None => self.make(&places.scratch, uid, &name)?,
-        };
+        let dir = self.make_volume(places, uid, volume, holds_secrets(volume))?;
         let waits = |error: String| {
             VolumeError::Waits(format!(
                 "MountVolume.SetUp failed for volume {:?} : {error}",
@@ -286,8 +281,8 @@ impl Volumes {
                 volume.name
             ));
         };
-        // The name is a DNS label, so it is a plain file name.
-        let dir = self.make(&places.scratch, uid, &format!("volume-{}", volume.name))?;
+        let in_memory = source.medium.as_deref() == Some("Memory");
+        let dir = self.make_volume(places, uid, volume, in_memory)?;
         let opened =
             File::open(&dir).map_err(|error| format!("volume {:?}: {error}", volume.name))?;
         self.opened.push((volume.name.clone(), opened.into()));
@@ -299,8 +294,31 @@ impl Volumes {
             let bytes = limit.units().max(0).unsigned_abs();
             self.limited.push((volume.name.clone(), dir.clone(), bytes));
         }
-        self.own_dirs.push(dir);
+        if in_memory {
+            self.memory_dirs.push(dir);
+        } else {
+            self.own_dirs.push(dir);
+        }
         Ok(())
+    }
+
+    /// Makes the directory of a volume: in memory, if it should be and there is a place.
+    fn make_volume(
+        &mut self,
+        places: &Places,
+        uid: Uid,
+        volume: &Volume,
+        in_memory: bool,
+    ) -> Result<PathBuf, String> {
+        // The name is a DNS label, so it is a plain file name.
+        let name = format!("volume-{}", volume.name);
+        match places.memory.as_deref().filter(|_| in_memory) {
+            Some(memory) => {
+                self.own_in_memory = Some(memory.join(uid.to_string()));
+                make(memory, uid, &name)
+            }
+            None => self.make(&places.scratch, uid, &name),
+        }
     }
 
     fn make(&mut self, scratch: &Path, uid: Uid, name: &str) -> Result<PathBuf, String> {
@@ -347,7 +365,7 @@ impl Volumes {
 
     /// Whether its size must be watched, given the pod's own limit on scratch.
     pub(crate) fn is_limited(&self) -> bool {
-        !self.limited.is_empty()
+        !self.limited.is_empty() || !self.memory_dirs.is_empty()
     }
 
     /// The directories whose size counts.
@@ -355,6 +373,7 @@ impl Volumes {
         Watched {
             limited: self.limited.clone(),
             own_dirs: self.own_dirs.clone(),
+            memory_dirs: self.memory_dirs.clone(),
         }
     }
 
@@ -378,6 +397,15 @@ impl Volumes {
 pub(crate) struct Watched {
     limited: Vec<(String, PathBuf, u64)>,
     own_dirs: Vec<PathBuf>,
+    memory_dirs: Vec<PathBuf>,
+}
+
+/// Bytes that a pod's containers hold, and what they may hold together with its volumes
+/// in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) used: u64,
+    pub(crate) max: u64,
 }
 
 impl Watched {
@@ -387,6 +415,7 @@ impl Watched {
         &self,
         scratch_bytes_max: Option<u64>,
         log_bytes: u64,
+        memory: Memory,
     ) -> Option<Overrun> {
         for (name, dir, limit) in &self.limited {
             if size(dir) > *limit {
@@ -394,6 +423,18 @@ impl Watched {
                 return Some(Overrun {
                     message: format!(
                         "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "
+                    ),
+                });
+            }
+        }
+        if !self.memory_dirs.is_empty() {
+            let dirs = self.memory_dirs.iter();
+            let used = dirs.fold(memory.used, |sum, dir| sum.saturating_add(size(dir)));
+            if used > memory.max {
+                return Some(Overrun {
+                    message: format!(
+                        "Containers and volumes of medium Memory use more than the memory limit of the pod {}. ",
+                        human(memory.max)
                     ),
                 });
             }

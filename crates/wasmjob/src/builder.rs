@@ -310,7 +310,7 @@ impl HostBuilder {
             // A container without a limit must still fit beside another one.
             default_memory_bytes: self.limits.memory_bytes.min(capacity.memory_bytes / 2),
             scratch: scratch.dir.clone(),
-            secret_scratch: memory.as_ref().map(|it| it.path().to_owned()),
+            memory_scratch: memory.as_ref().map(|it| it.path().to_owned()),
             host_paths: self.host_paths,
             logs: self.logs,
             log_dir: self.data_dir.as_deref().map(|dir| log_dir(dir, &store)),

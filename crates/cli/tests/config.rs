@@ -171,6 +171,40 @@ fn a_job_waits_for_its_objects_through_a_restart() {
 }
 
 #[test]
+fn files_of_secrets_stand_in_memory_and_do_not_outlive_a_daemon_that_is_killed() {
+    let place = Place::new();
+    let daemon = place.serve(&[]);
+    let hold = job("hold").replace("echo ", "sleep 600; echo ");
+    place.apply(&format!("{SETTINGS}---\n{}---\n{hold}", secret("hunter2")));
+    place.until(&["get", "pods"], |out| out.contains("Running"));
+    let link = place.path("data/memory");
+    let Ok(memory) = std::fs::read_link(&link) else {
+        // This system has no place in memory.
+        return daemon.end(Signal::KILL);
+    };
+    let found = Command::new("grep")
+        .args(["-rl", "hunter2"])
+        .args([place.path("data/scratch"), memory.clone()])
+        .output()
+        .unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert!(!found.is_empty());
+    assert!(
+        found
+            .lines()
+            .all(|line| line.starts_with(memory.to_str().unwrap())),
+        "{found}"
+    );
+    daemon.end(Signal::KILL);
+    assert!(memory.exists());
+    let daemon = place.serve(&[]);
+    assert!(!memory.exists());
+    let memory = std::fs::read_link(&link).unwrap();
+    daemon.end(Signal::TERM);
+    assert!(!memory.exists());
+}
+
+#[test]
 fn secrets_are_encrypted_on_the_disk_with_a_key_that_stands_elsewhere() {
     let (first, second) = ("first-of-them", "second-of-them");
     let (first_64, second_64) = ("Zmlyc3Qtb2YtdGhlbQ==", "c2Vjb25kLW9mLXRoZW0=");

@@ -131,6 +131,14 @@ fn example(path: &str) -> PathBuf {
 }
 
 #[test]
+fn configuration_arrives_as_variables_and_as_files() {
+    let run = Run::of_example("busybox/config.yaml");
+    run.assert_complete()
+        .assert_printed("Sales of the week, as reader")
+        .assert_printed("the password has 13 characters");
+}
+
+#[test]
 fn hello_greets_and_knows_its_pod() {
     let run = Run::of_example("hello/job.yaml");
     run.assert_complete().assert_printed("Hello, Job!");

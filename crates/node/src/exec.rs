@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use wasmjob_api::{Terminated, Uid};
 use wasmjob_sandbox::{Input, Outcome, Output, RunHandle, Task};
 
-use crate::life::mounts;
 use crate::node::{Node, Purpose};
 use crate::pod::{PodRun, Slot, terminated};
 
@@ -66,9 +65,6 @@ pub enum ExecError {
     /// The node has no room for another.
     #[error("the node has no room for another command")]
     NoRoom,
-    /// Its directories could not be opened.
-    #[error("{0}")]
-    Volumes(String),
 }
 
 /// A command of a pod.
@@ -106,15 +102,13 @@ impl Node {
         if !has_share || self.slots_used.saturating_add(slots) > guests {
             return Err(ExecError::NoRoom);
         }
-        let mounts = mounts(run, slot, |name| container.get(name))
-            .map_err(|error| ExecError::Volumes(error.to_string()))?;
         let spec = run.spec(slot);
         let task = Task {
             module: image.module.clone(),
             args: exec.command,
             env: Arc::clone(&container.env),
             env_own: container.env_own.clone(),
-            mounts,
+            mounts: Arc::clone(&container.mounts),
             working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
             cpu: spec.cpu,

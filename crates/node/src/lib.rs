@@ -25,6 +25,7 @@ mod expand;
 mod images;
 mod life;
 mod logs;
+mod mounts;
 mod network;
 mod node;
 mod objects;

@@ -1,20 +1,19 @@
 //! The life of a pod's containers: started in order, restarted, probed, ended.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wasmjob_api::{ContainerState, Event, Phase, Uid};
-use wasmjob_sandbox::{Exit, KillReason, Mount, Outcome, Output, Signal, Task};
+use wasmjob_sandbox::{Exit, KillReason, Outcome, Output, Signal, Task};
 
 use crate::downward::Downward;
 use crate::environment::EnvError;
 use crate::logs::LogOutput;
+use crate::mounts::mounts;
 use crate::node::{Node, Purpose};
 use crate::pod::{ContainerRun, Ending, PodRun, Run, Slot, Stage, terminated};
 use crate::probe::{self, ProbeKind, ProbeOutput, Streak, Verdict};
-use crate::sub_path;
 use crate::timers::Timer;
 use crate::volumes::split_termination_path;
 
@@ -142,6 +141,7 @@ impl Node {
         let output: Arc<dyn Output> = Arc::new(LogOutput(Arc::clone(&log)));
         let spec = run.spec(slot);
         let (env, env_own) = (Arc::clone(&call.env), call.own.clone());
+        let opened = Arc::clone(&mounts);
         let task = Task {
             module: image.module.clone(),
             args: call.args,
@@ -185,6 +185,7 @@ impl Node {
             hears,
             env,
             env_own,
+            mounts: opened,
         });
         (container.startup, container.readiness, container.liveness) = Default::default();
         if !slot.init {
@@ -502,9 +503,6 @@ impl Node {
         let Some(going) = &run.container(slot).run else {
             return;
         };
-        let Ok(mounts) = mounts(run, slot, |name| going.get(name)) else {
-            return;
-        };
         let spec = run.spec(slot);
         let Some(probe) = kind.of(&spec.probes) else {
             return;
@@ -515,7 +513,7 @@ impl Node {
             args: Arc::clone(&probe.command),
             env: Arc::clone(&going.env),
             env_own: going.env_own.clone(),
-            mounts,
+            mounts: Arc::clone(&going.mounts),
             working_dir: spec.working_dir_in(image),
             memory_bytes_max: spec.memory_bytes_max,
             cpu: spec.cpu,
@@ -668,111 +666,6 @@ fn next(run: &mut PodRun) -> Next {
     } else {
         Next::Nothing
     }
-}
-
-/// The directories of a container whose environment looks up `env`.
-pub(crate) fn mounts<'a>(
-    run: &PodRun,
-    slot: Slot,
-    env: impl Fn(&str) -> Option<&'a str>,
-) -> Result<Arc<[Mount]>, EnvError> {
-    let spec = run.spec(slot);
-    let image = run
-        .images
-        .as_ref()
-        .map(|all| &all.images[run.image_index(slot)]);
-    let files = image.and_then(|image| image.as_ref().ok()?.files.as_ref());
-    let mut mounts = Vec::new();
-    if let Some(files) = files {
-        let dir = files.open().map_err(|error| {
-            EnvError::Config(format!("the image's files cannot be opened: {error}"))
-        })?;
-        mounts.push(Mount {
-            dir,
-            guest_path: "/".to_owned(),
-            read_only: true,
-        });
-    }
-    let Some(volumes) = &run.volumes else {
-        return Ok(mounts.into());
-    };
-    // Directories in which single files stand, by their guest paths.
-    let mut file_dirs: Vec<(&str, PathBuf)> = Vec::new();
-    for mount in &spec.mounts {
-        let Some(dir) = volumes.opened(&mount.name) else {
-            continue;
-        };
-        let failed = |error: &dyn std::fmt::Display| {
-            EnvError::Config(format!(
-                "failed to prepare subPath for volumeMount {:?} of container {:?}: {error}",
-                mount.name, spec.name
-            ))
-        };
-        let part = sub_path::of(mount, &env).map_err(|text| failed(&text))?;
-        let projected = volumes.projected(&mount.name);
-        if let Some(volume) = projected
-            && volume.join(&part).is_file()
-        {
-            let Some((parent, name)) = mount.mount_path.rsplit_once('/') else {
-                continue;
-            };
-            let known = file_dirs.iter().position(|(guest, _)| *guest == parent);
-            let place = known.unwrap_or(file_dirs.len());
-            let files = volumes.files_dir(&spec.name, place).unwrap_or_default();
-            sub_path::put_file(volume, &part, &files, name).map_err(|error| failed(&error))?;
-            if known.is_none() {
-                file_dirs.push((parent, files));
-            }
-            continue;
-        }
-        let dir = match (part.as_str(), projected) {
-            ("", _) => dir.try_clone(),
-            (part, Some(volume)) if !volume.join(part).is_dir() => {
-                return Err(failed(&"there is no such file or directory in the volume"));
-            }
-            (part, _) => sub_path::open(dir, part),
-        };
-        mounts.push(Mount {
-            dir: dir.map_err(|error| failed(&error))?,
-            guest_path: mount.mount_path.clone(),
-            read_only: mount.read_only.unwrap_or(false) || projected.is_some(),
-        });
-    }
-    for (guest_path, dir) in file_dirs {
-        let guest_path = if guest_path.is_empty() {
-            "/"
-        } else {
-            guest_path
-        };
-        if mounts.iter().any(|mount| mount.guest_path == guest_path) {
-            return Err(EnvError::Config(format!(
-                "a single file cannot be mounted into {guest_path}, which is a mount of its own"
-            )));
-        }
-        let opened = std::fs::File::open(&dir).map_err(|error| {
-            EnvError::Config(format!(
-                "the directory of {guest_path} cannot be opened: {error}"
-            ))
-        })?;
-        mounts.push(Mount {
-            dir: opened.into(),
-            guest_path: guest_path.to_owned(),
-            read_only: true,
-        });
-    }
-    if let Some(dir) = volumes.termination_dir(&spec.name)
-        && let Some((guest_dir, _)) = split_termination_path(spec.termination_path())
-    {
-        let opened = std::fs::File::open(dir).map_err(|error| {
-            EnvError::Config(format!("the termination message's directory: {error}"))
-        })?;
-        mounts.push(Mount {
-            dir: opened.into(),
-            guest_path: guest_dir.to_owned(),
-            read_only: false,
-        });
-    }
-    Ok(mounts.into())
 }
 
 /// What the container left as its last word.

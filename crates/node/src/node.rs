@@ -21,7 +21,7 @@ use crate::projected::View;
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
 use crate::told::Told;
-use crate::volumes::{HostPathPolicy, Overrun, VolumeError, Volumes};
+use crate::volumes::{HostPathPolicy, Memory, Overrun, Places, VolumeError, Volumes};
 use crate::workers::Workers;
 use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
@@ -44,6 +44,9 @@ pub struct NodeConfig {
     pub default_memory_bytes: u64,
     /// Where emptyDirs stand.
     pub scratch: PathBuf,
+    /// Where files of Secrets and volumes of the medium `Memory` stand, if not there: in
+    /// memory.
+    pub memory_scratch: Option<PathBuf>,
     /// What of the host pods may see.
     pub host_paths: HostPathPolicy,
     /// What of the network pods may reach.
@@ -517,11 +520,15 @@ impl Node {
             default_memory_bytes: self.config.default_memory_bytes,
             objects: Arc::clone(&self.objects),
         };
-        let (scratch, policy) = (self.config.scratch.clone(), self.config.host_paths.clone());
+        let places = Places {
+            scratch: self.config.scratch.clone(),
+            memory: self.config.memory_scratch.clone(),
+            host_paths: self.config.host_paths.clone(),
+        };
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {
             let spec = Arc::clone(&view.pod.template.spec);
-            let volumes = Volumes::prepare(&scratch, &policy, uid, &spec, &wanted, view);
+            let volumes = Volumes::prepare(&places, uid, &spec, &wanted, view);
             inbox.push(News::Volumes(uid, volumes));
         });
     }
@@ -564,7 +571,7 @@ impl Node {
             return self.retry_volumes(uid);
         }
         let delay = run.volume_backoff.next(Duration::ZERO);
-        let delay = delay.max(Duration::from_secs(10));
+        let delay = delay.max(Duration::from_secs(30));
         self.timers
             .at(self.clock.monotonic() + delay, Timer::Volumes(uid));
         self.touch(uid);
@@ -625,11 +632,18 @@ impl Node {
             .map(|volumes| volumes.watched())
             .unwrap_or_default();
         let limit = run.prepared.scratch_bytes_max;
+        let memory = Memory {
+            used: run.memory_bytes(),
+            max: run.prepared.memory_bytes_max,
+        };
         let logs = self.logs.of(uid);
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {
             let log_bytes = logs.iter().map(|log| log.kept_bytes() as u64).sum();
-            inbox.push(News::Measured(uid, watched.overrun(limit, log_bytes)));
+            inbox.push(News::Measured(
+                uid,
+                watched.overrun(limit, log_bytes, memory),
+            ));
         });
     }
 

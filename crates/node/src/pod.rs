@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use wasmjob_api::{
     ContainerState, ContainerStatus, Event, Phase, Pod, PodStatus, Terminated, Uid, Usage,
 };
-use wasmjob_sandbox::{Exit, KillReason, Outcome, RunHandle};
+use wasmjob_sandbox::{Exit, KillReason, Mount, Outcome, RunHandle};
 
 use crate::backoff::{Backoff, PullBackoff};
 use crate::exec::ExecRun;
@@ -119,13 +119,8 @@ pub(crate) struct Run {
     /// The environment that it was started with, which its probes and commands get.
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) env_own: Vec<(String, String)>,
-}
-
-impl Run {
-    /// A variable of its environment.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        variable(&self.env, &self.env_own, name)
-    }
+    /// And the directories, likewise: a part of a volume stays what it was.
+    pub(crate) mounts: Arc<[Mount]>,
 }
 
 /// A variable; what is a container's own wins.

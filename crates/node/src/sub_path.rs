@@ -81,7 +81,13 @@ pub(crate) fn put_file(volume: &Path, path: &str, dir: &Path, name: &str) -> io:
     let place = dir.join(name);
     match fs::remove_file(&place) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::hard_link(source, place),
+        _ => match fs::hard_link(&source, &place) {
+            // One stands in memory and the other does not.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                fs::copy(source, place).map(|_| ())
+            }
+            linked => linked,
+        },
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) grace: Duration,
     /// The sum of the containers' limits on scratch, if each has one.
     pub(crate) scratch_bytes_max: Option<u64>,
+    /// The sum of the limits on memory of the containers that run together.
+    pub(crate) memory_bytes_max: u64,
     pub(crate) has_volumes: bool,
     /// What it may reach, or why it may not run.
     pub(crate) network: Result<Option<Arc<Network>>, String>,
@@ -127,10 +129,15 @@ impl Prepared {
             .iter()
             .map(|c| limit(c.resources.as_ref(), "ephemeral-storage"))
             .collect();
+        let init: Vec<_> = spec.init_containers.iter().flatten().map(read).collect();
+        let containers: Vec<_> = spec.containers.iter().map(read).collect();
+        let sidecars = init.iter().filter(|it| it.restart.is_always());
+        let together = sidecars.chain(&containers).map(|it| it.memory_bytes_max);
         Self {
             template: Arc::clone(template),
-            init: spec.init_containers.iter().flatten().map(read).collect(),
-            containers: spec.containers.iter().map(read).collect(),
+            memory_bytes_max: together.fold(0, u64::saturating_add),
+            init,
+            containers,
             request: Resources::of_pod(spec, default_memory_bytes),
             active_deadline: spec.active_deadline_seconds.map(seconds),
             grace: spec.termination_grace_period_seconds.map_or(GRACE, seconds),

@@ -87,6 +87,12 @@ impl PodRun {
         }
     }
 
+    /// Bytes that its containers hold now.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let used = self.slots().filter_map(|slot| self.container_usage(slot));
+        used.fold(0, |sum, it| sum.saturating_add(it.memory_bytes))
+    }
+
     fn container_usage(&self, slot: Slot) -> Option<ContainerUsage> {
         let container = self.container(slot);
         let own = &container.run.as_ref()?.handle;

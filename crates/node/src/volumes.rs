@@ -115,17 +115,55 @@ pub(crate) fn make_beneath(base: &File, rest: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where a node has room for directories of pods.
+pub(crate) struct Places {
+    pub(crate) scratch: PathBuf,
+    /// In memory, if there is such a place: for files of Secrets, and for volumes of that
+    /// medium.
+    pub(crate) memory: Option<PathBuf>,
+    pub(crate) host_paths: HostPathPolicy,
+}
+
+/// Whether some of the volume's files are a Secret's.
+fn holds_secrets(volume: &Volume) -> bool {
+    let projected = volume.projected.as_ref();
+    let mut sources = projected
+        .and_then(|it| it.sources.as_ref())
+        .into_iter()
+        .flatten();
+    volume.secret.is_some() || sources.any(|source| source.secret.is_some())
+}
+
+/// Makes a directory of the pod's own.
+fn make(scratch: &Path, uid: Uid, name: &str) -> Result<PathBuf, String> {
+    let own = scratch.join(uid.to_string());
+    let dir = own.join(name);
+    let made = std::fs::create_dir_all(&dir)
+        .and_then(|()| std::fs::set_permissions(&own, Permissions::from_mode(0o700)));
+    made.map_err(|error| {
+        format!(
+            "failed to make a directory in {}: {error}",
+            scratch.display()
+        )
+    })?;
+    Ok(dir)
+}
+
 /// The directories of one pod.
 #[derive(Debug)]
 pub(crate) struct Volumes {
     /// Its own directory in the scratch, if it needed one.
     own: Option<PathBuf>,
+    /// And its own in memory, likewise.
+    own_in_memory: Option<PathBuf>,
     opened: Vec<(String, OwnedFd)>,
     /// Directory of the termination message file, per container that wants one.
     termination: Vec<(String, PathBuf)>,
     /// emptyDirs with a limit: name, directory, bytes.
     limited: Vec<(String, PathBuf, u64)>,
     own_dirs: Vec<PathBuf>,
+    /// emptyDirs of the medium `Memory`, which count as memory.
+    memory_dirs: Vec<PathBuf>,
     /// Volumes that are made of other objects: name and directory.
     projected: Vec<(String, PathBuf)>,
     projections: Option<Arc<Projections>>,
@@ -156,8 +194,7 @@ impl Volumes {
     /// Makes and opens the directories of the pod `uid`. `termination` names the
     /// containers that write a termination message.
     pub(crate) fn prepare(
-        scratch: &Path,
-        policy: &HostPathPolicy,
+        places: &Places,
         uid: Uid,
         spec: &PodSpec,
         termination: &[String],
@@ -167,12 +204,14 @@ impl Volumes {
             projected: Vec::new(),
             projections: None,
             own: None,
+            own_in_memory: None,
             opened: Vec::new(),
             termination: Vec::new(),
             limited: Vec::new(),
             own_dirs: Vec::new(),
+            memory_dirs: Vec::new(),
         };
-        match volumes.fill(scratch, policy, uid, spec, termination, view) {
+        match volumes.fill(places, uid, spec, termination, view) {
             Ok(()) => Ok(volumes),
             Err(error) => {
                 volumes.remove();
@@ -183,8 +222,7 @@ impl Volumes {
 
     fn fill(
         &mut self,
-        scratch: &Path,
-        policy: &HostPathPolicy,
+        places: &Places,
         uid: Uid,
         spec: &PodSpec,
         termination: &[String],
@@ -196,13 +234,13 @@ impl Volumes {
         }
         for volume in all() {
             if let Some(projections) = self.projections.clone().filter(|_| is_projected(volume)) {
-                self.project(scratch, uid, volume, &projections)?;
+                self.project(places, uid, volume, &projections)?;
             } else {
-                self.add(scratch, policy, uid, volume)?;
+                self.add(places, uid, volume)?;
             }
         }
         for container in termination {
-            let dir = self.make(scratch, uid, &format!("termination-{container}"))?;
+            let dir = self.make(&places.scratch, uid, &format!("termination-{container}"))?;
             self.own_dirs.push(dir.clone());
             self.termination.push((container.clone(), dir));
         }
@@ -212,12 +250,12 @@ impl Volumes {
     /// A volume that is made of other objects.
     fn project(
         &mut self,
-        scratch: &Path,
+        places: &Places,
         uid: Uid,
         volume: &Volume,
         projections: &Projections,
     ) -> Result<(), VolumeError> {
-        let dir = self.make(scratch, uid, &format!("volume-{}", volume.name))?;
+        let dir = self.make_volume(places, uid, volume, holds_secrets(volume))?;
         let waits = |error: String| {
             VolumeError::Waits(format!(
                 "MountVolume.SetUp failed for volume {:?} : {error}",
@@ -231,16 +269,10 @@ impl Volumes {
         Ok(())
     }
 
-    fn add(
-        &mut self,
-        scratch: &Path,
-        policy: &HostPathPolicy,
-        uid: Uid,
-        volume: &Volume,
-    ) -> Result<(), String> {
+    fn add(&mut self, places: &Places, uid: Uid, volume: &Volume) -> Result<(), String> {
         if let Some(source) = &volume.host_path {
             self.opened
-                .push((volume.name.clone(), policy.open(source)?));
+                .push((volume.name.clone(), places.host_paths.open(source)?));
             return Ok(());
         }
         let Some(source) = &volume.empty_dir else {
@@ -249,8 +281,8 @@ impl Volumes {
                 volume.name
             ));
         };
-        // The name is a DNS label, so it is a plain file name.
-        let dir = self.make(scratch, uid, &format!("volume-{}", volume.name))?;
+        let in_memory = source.medium.as_deref() == Some("Memory");
+        let dir = self.make_volume(places, uid, volume, in_memory)?;
         let opened =
             File::open(&dir).map_err(|error| format!("volume {:?}: {error}", volume.name))?;
         self.opened.push((volume.name.clone(), opened.into()));
@@ -262,23 +294,36 @@ impl Volumes {
             let bytes = limit.units().max(0).unsigned_abs();
             self.limited.push((volume.name.clone(), dir.clone(), bytes));
         }
-        self.own_dirs.push(dir);
+        if in_memory {
+            self.memory_dirs.push(dir);
+        } else {
+            self.own_dirs.push(dir);
+        }
         Ok(())
     }
 
+    /// Makes the directory of a volume: in memory, if it should be and there is a place.
+    fn make_volume(
+        &mut self,
+        places: &Places,
+        uid: Uid,
+        volume: &Volume,
+        in_memory: bool,
+    ) -> Result<PathBuf, String> {
+        // The name is a DNS label, so it is a plain file name.
+        let name = format!("volume-{}", volume.name);
+        match places.memory.as_deref().filter(|_| in_memory) {
+            Some(memory) => {
+                self.own_in_memory = Some(memory.join(uid.to_string()));
+                make(memory, uid, &name)
+            }
+            None => self.make(&places.scratch, uid, &name),
+        }
+    }
+
     fn make(&mut self, scratch: &Path, uid: Uid, name: &str) -> Result<PathBuf, String> {
-        let own = scratch.join(uid.to_string());
-        let dir = own.join(name);
-        let made = std::fs::create_dir_all(&dir)
-            .and_then(|()| std::fs::set_permissions(&own, Permissions::from_mode(0o700)));
-        self.own = Some(own);
-        made.map_err(|error| {
-            format!(
-                "failed to make a directory in {}: {error}",
-                scratch.display()
-            )
-        })?;
-        Ok(dir)
+        self.own = Some(scratch.join(uid.to_string()));
+        make(scratch, uid, name)
     }
 
     /// The directory of a volume that is made of other objects, in which nobody else
@@ -297,7 +342,8 @@ impl Volumes {
     /// A directory of the pod's own for the container's files of that number. It is
     /// made by whoever puts one there.
     pub(crate) fn files_dir(&self, container: &str, number: usize) -> Option<PathBuf> {
-        let own = self.own.as_ref()?;
+        // Where a Secret's file may stand, any may.
+        let own = self.own_in_memory.as_ref().or(self.own.as_ref())?;
         Some(own.join(format!("files-{container}-{number}")))
     }
 
@@ -319,7 +365,7 @@ impl Volumes {
 
     /// Whether its size must be watched, given the pod's own limit on scratch.
     pub(crate) fn is_limited(&self) -> bool {
-        !self.limited.is_empty()
+        !self.limited.is_empty() || !self.memory_dirs.is_empty()
     }
 
     /// The directories whose size counts.
@@ -327,6 +373,7 @@ impl Volumes {
         Watched {
             limited: self.limited.clone(),
             own_dirs: self.own_dirs.clone(),
+            memory_dirs: self.memory_dirs.clone(),
         }
     }
 
@@ -335,11 +382,12 @@ impl Volumes {
         if let Some(projections) = &self.projections {
             projections.close();
         }
-        if let Some(own) = &self.own
-            && let Err(error) = std::fs::remove_dir_all(own)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(dir = %own.display(), %error, "failed to remove a pod's directory");
+        for own in [&self.own, &self.own_in_memory].into_iter().flatten() {
+            if let Err(error) = std::fs::remove_dir_all(own)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(dir = %own.display(), %error, "failed to remove a pod's directory");
+            }
         }
     }
 }
@@ -349,6 +397,15 @@ impl Volumes {
 pub(crate) struct Watched {
     limited: Vec<(String, PathBuf, u64)>,
     own_dirs: Vec<PathBuf>,
+    memory_dirs: Vec<PathBuf>,
+}
+
+/// Bytes that a pod's containers hold, and what they may hold together with its volumes
+/// in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) used: u64,
+    pub(crate) max: u64,
 }
 
 impl Watched {
@@ -358,6 +415,7 @@ impl Watched {
         &self,
         scratch_bytes_max: Option<u64>,
         log_bytes: u64,
+        memory: Memory,
     ) -> Option<Overrun> {
         for (name, dir, limit) in &self.limited {
             if size(dir) > *limit {
@@ -365,6 +423,18 @@ impl Watched {
                 return Some(Overrun {
                     message: format!(
                         "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "
+                    ),
+                });
+            }
+        }
+        if !self.memory_dirs.is_empty() {
+            let dirs = self.memory_dirs.iter();
+            let used = dirs.fold(memory.used, |sum, dir| sum.saturating_add(size(dir)));
+            if used > memory.max {
+                return Some(Overrun {
+                    message: format!(
+                        "Containers and volumes of medium Memory use more than the memory limit of the pod {}. ",
+                        human(memory.max)
                     ),
                 });
             }

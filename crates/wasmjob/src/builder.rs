@@ -22,6 +22,7 @@ use wasmjob_store::{Health, Key, Kind, Store};
 use crate::clock::SteadyClock;
 use crate::core::{Core, FinishedPods, Mailbox};
 use crate::host::{HostNode, Threads};
+use crate::memory_dir::MemoryDir;
 use crate::objects::StoreObjects;
 use crate::random::Random;
 #[cfg(feature = "durable")]
@@ -321,6 +322,7 @@ impl HostBuilder {
         // Only now is the data directory ours.
         let own = self.data_dir.as_deref().map(Scratch::of_data_dir);
         let scratch = Scratch::make(self.scratch.or(own.transpose()?))?;
+        let memory = MemoryDir::make(self.data_dir.as_deref());
         let mut engine = self.engine.limits(self.limits.clone());
         if let Some(threads) = self.threads {
             engine = engine.threads(threads);
@@ -354,6 +356,7 @@ impl HostBuilder {
             // A container without a limit must still fit beside another one.
             default_memory_bytes: self.limits.memory_bytes.min(capacity.memory_bytes / 2),
             scratch: scratch.dir.clone(),
+            memory_scratch: memory.as_ref().map(|it| it.path().to_owned()),
             host_paths: self.host_paths,
             network: self.network,
             logs: self.logs,
@@ -395,6 +398,7 @@ impl HostBuilder {
                 mailbox,
                 thread: Some(thread),
                 _scratch: scratch,
+                _memory: memory,
             },
             store,
             logs,

@@ -19,6 +19,7 @@ use crate::core::{
     Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, Write, WriteError, Written,
 };
 use crate::job::Propagation;
+use crate::memory_dir::MemoryDir;
 use crate::{
     ApplyError, Figures, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi,
 };
@@ -46,6 +47,7 @@ pub(crate) struct Threads {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) thread: Option<JoinHandle<()>>,
     pub(crate) _scratch: Scratch,
+    pub(crate) _memory: Option<MemoryDir>,
 }
 
 impl Drop for Threads {

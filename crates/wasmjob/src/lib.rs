@@ -44,6 +44,7 @@ mod figures;
 mod handle;
 mod host;
 mod job;
+mod memory_dir;
 mod objects;
 mod random;
 mod result;

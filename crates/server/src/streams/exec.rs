@@ -61,7 +61,7 @@ fn refused(error: &ExecRefused) -> Value {
     let (code, reason) = match error {
         ExecRefused::Node(ExecError::NotRunning(_)) => (404, "NotFound"),
         ExecRefused::Node(ExecError::TooMany | ExecError::NoRoom) => (429, "TooManyRequests"),
-        ExecRefused::Node(ExecError::Volumes(_)) | ExecRefused::Gone(_) => (500, "InternalError"),
+        ExecRefused::Gone(_) => (500, "InternalError"),
     };
     channels::failure(code, reason, &error.to_string())
 }

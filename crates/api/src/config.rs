@@ -52,6 +52,39 @@ pub fn validate_secret(value: &Json) -> ErrorList {
     errors
 }
 
+/// What is wrong with a PersistentVolumeClaim, but for its metadata.
+#[must_use]
+pub fn validate_claim(value: &Json) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let spec = &value["spec"];
+    let path = Path::new("spec");
+    let modes = spec["accessModes"].as_array();
+    if modes.is_none_or(Vec::is_empty) {
+        let path = path.child("accessModes");
+        errors.push(Error::required(&path, "at least 1 access mode is required"));
+    }
+    let known = [
+        "ReadOnlyMany",
+        "ReadWriteMany",
+        "ReadWriteOnce",
+        "ReadWriteOncePod",
+    ];
+    for mode in modes.into_iter().flatten().filter_map(Json::as_str) {
+        if !known.contains(&mode) {
+            errors.push(Error::not_supported(
+                &path.child("accessModes"),
+                mode,
+                &known,
+            ));
+        }
+    }
+    if spec["resources"]["requests"]["storage"].is_null() {
+        let path = path.child("resources").key("storage");
+        errors.push(Error::required(&path, ""));
+    }
+    errors
+}
+
 /// What of an update of a ConfigMap or a Secret is not allowed.
 #[must_use]
 pub fn validate_update(new: &Json, old: &Json) -> ErrorList {

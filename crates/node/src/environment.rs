@@ -227,6 +227,14 @@ mod tests {
     }
 
     impl Objects for Fixed {
+        fn claim(
+            &self,
+            _: &str,
+            _: &str,
+        ) -> Option<Arc<wasmjob_api::k8s_openapi::api::core::v1::PersistentVolumeClaim>> {
+            None
+        }
+
         fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
             self.config_maps
                 .get(name)

@@ -77,7 +77,9 @@ pub(crate) fn mounts<'a>(
         mounts.push(Mount {
             dir: dir.map_err(|error| failed(&error))?,
             guest_path: mount.mount_path.clone(),
-            read_only: mount.read_only.unwrap_or(false) || projected.is_some(),
+            read_only: mount.read_only.unwrap_or(false)
+                || projected.is_some()
+                || volumes.is_read_only(&mount.name),
         });
     }
     for (guest_path, dir) in file_dirs {

@@ -47,6 +47,8 @@ pub struct NodeConfig {
     /// Where files of Secrets and volumes of the medium `Memory` stand, if not there: in
     /// memory.
     pub memory_scratch: Option<PathBuf>,
+    /// Where claimed volumes stand, each under its claim's UID. They outlive pods.
+    pub claims: PathBuf,
     /// What of the host pods may see.
     pub host_paths: HostPathPolicy,
     /// What of the network pods may reach.
@@ -524,6 +526,7 @@ impl Node {
             scratch: self.config.scratch.clone(),
             memory: self.config.memory_scratch.clone(),
             host_paths: self.config.host_paths.clone(),
+            claims: self.config.claims.clone(),
         };
         let inbox = Arc::clone(&self.inbox);
         self.workers.submit(move || {

@@ -1,8 +1,8 @@
-//! What pods read of other objects: ConfigMaps and Secrets.
+//! What pods refer to: ConfigMaps, Secrets and claims of volumes.
 
 use std::sync::Arc;
 
-use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 
 /// The objects that pods refer to, as they are now.
 ///
@@ -16,21 +16,26 @@ pub trait Objects: Send + Sync + 'static {
     /// The Secret of that name. Its values must not be shown to anybody but the
     /// pods that refer to it.
     fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>>;
+
+    /// The PersistentVolumeClaim of that name.
+    fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>>;
 }
 
-/// Which of the two.
+/// Which of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum ConfigKind {
     /// A ConfigMap.
     ConfigMap,
     /// A Secret.
     Secret,
+    /// A PersistentVolumeClaim.
+    Claim,
 }
 
-/// What identifies a ConfigMap or a Secret for those that refer to it.
+/// What identifies one of them for those that refer to it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ConfigName {
-    /// Which of the two it is.
+    /// Which of them it is.
     pub kind: ConfigKind,
     /// Its namespace.
     pub namespace: Arc<str>,

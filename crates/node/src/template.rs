@@ -365,6 +365,9 @@ fn configs(spec: &PodSpec) -> Vec<(ConfigKind, Arc<str>)> {
         {
             add(ConfigKind::Secret, name);
         }
+        if let Some(source) = &volume.persistent_volume_claim {
+            add(ConfigKind::Claim, &source.claim_name);
+        }
         let sources = volume.projected.as_ref().and_then(|it| it.sources.as_ref());
         for source in sources.into_iter().flatten() {
             if let Some(source) = &source.config_map {

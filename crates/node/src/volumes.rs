@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use wasmjob_api::Uid;
-use wasmjob_api::k8s_openapi::api::core::v1::{HostPathVolumeSource, PodSpec, Volume};
+use wasmjob_api::k8s_openapi::api::core::v1::{
+    HostPathVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodSpec, Volume,
+};
 
 use crate::projected::{View, is_projected};
 use crate::refresh::Projections;
@@ -122,6 +124,8 @@ pub(crate) struct Places {
     /// medium.
     pub(crate) memory: Option<PathBuf>,
     pub(crate) host_paths: HostPathPolicy,
+    /// Where claimed volumes stand, each under its claim's UID.
+    pub(crate) claims: PathBuf,
 }
 
 /// Whether some of the volume's files are a Secret's.
@@ -161,6 +165,10 @@ pub(crate) struct Volumes {
     termination: Vec<(String, PathBuf)>,
     /// emptyDirs with a limit: name, directory, bytes.
     limited: Vec<(String, PathBuf, u64)>,
+    /// Claims with their directories and capacities.
+    claimed: Vec<(String, PathBuf, u64)>,
+    /// Volumes in which nothing may be changed.
+    read_only: Vec<String>,
     own_dirs: Vec<PathBuf>,
     /// emptyDirs of the medium `Memory`, which count as memory.
     memory_dirs: Vec<PathBuf>,
@@ -208,6 +216,8 @@ impl Volumes {
             opened: Vec::new(),
             termination: Vec::new(),
             limited: Vec::new(),
+            claimed: Vec::new(),
+            read_only: Vec::new(),
             own_dirs: Vec::new(),
             memory_dirs: Vec::new(),
         };
@@ -229,12 +239,16 @@ impl Volumes {
         view: View,
     ) -> Result<(), VolumeError> {
         let all = || spec.volumes.iter().flatten();
+        let (namespace, objects) = (Arc::clone(&view.pod.namespace), Arc::clone(&view.objects));
         if all().any(is_projected) {
             self.projections = Some(Arc::new(Projections::new(view)));
         }
         for volume in all() {
             if let Some(projections) = self.projections.clone().filter(|_| is_projected(volume)) {
                 self.project(places, uid, volume, &projections)?;
+            } else if let Some(source) = &volume.persistent_volume_claim {
+                let claim = objects.claim(&namespace, &source.claim_name);
+                self.claim(places, volume, source, claim.as_deref())?;
             } else {
                 self.add(places, uid, volume)?;
             }
@@ -302,6 +316,73 @@ impl Volumes {
         Ok(())
     }
 
+    /// A volume that outlives the pod: the directory of its claim.
+    fn claim(
+        &mut self,
+        places: &Places,
+        volume: &Volume,
+        source: &PersistentVolumeClaimVolumeSource,
+        claim: Option<&PersistentVolumeClaim>,
+    ) -> Result<(), VolumeError> {
+        let name = &source.claim_name;
+        let waits = |what: &str| {
+            Err(VolumeError::Waits(format!(
+                "persistentvolumeclaim {name:?} {what}"
+            )))
+        };
+        let Some(claim) = claim else {
+            return waits("not found");
+        };
+        if claim.metadata.deletion_timestamp.is_some() {
+            return waits("is being deleted");
+        }
+        let spec = claim.spec.clone().unwrap_or_default();
+        if spec.storage_class_name.as_deref() == Some("") {
+            return waits(
+                "is unbound: it asks for no storage class, and nothing else is provisioned here",
+            );
+        }
+        // The UID is our own text, so it is a plain file name.
+        let Some(uid) = claim
+            .metadata
+            .uid
+            .as_deref()
+            .and_then(|uid| uid.parse::<Uid>().ok())
+        else {
+            return waits("has no UID");
+        };
+        let dir = places.claims.join(uid.to_string());
+        let failed = |error: io::Error| {
+            VolumeError::Waits(format!(
+                "MountVolume.SetUp failed for volume {:?} : {error}",
+                volume.name
+            ))
+        };
+        std::fs::create_dir_all(&dir).map_err(failed)?;
+        std::fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(failed)?;
+        let opened = File::open(&dir).map_err(failed)?;
+        self.opened.push((volume.name.clone(), opened.into()));
+        let modes = spec.access_modes.unwrap_or_default();
+        let only_read = !modes.is_empty() && modes.iter().all(|mode| mode == "ReadOnlyMany");
+        if source.read_only == Some(true) || only_read {
+            self.read_only.push(volume.name.clone());
+        }
+        let requests = spec.resources.and_then(|resources| resources.requests);
+        let storage = requests
+            .as_ref()
+            .and_then(|requests| requests.get("storage"));
+        if let Some(storage) = storage.and_then(|it| it.0.parse::<wasmjob_api::Quantity>().ok()) {
+            let bytes = storage.units().max(0).unsigned_abs();
+            self.claimed.push((name.clone(), dir, bytes));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing in the volume may be changed, whoever mounts it.
+    pub(crate) fn is_read_only(&self, volume: &str) -> bool {
+        self.read_only.iter().any(|name| name == volume)
+    }
+
     /// Makes the directory of a volume: in memory, if it should be and there is a place.
     fn make_volume(
         &mut self,
@@ -365,13 +446,14 @@ impl Volumes {
 
     /// Whether its size must be watched, given the pod's own limit on scratch.
     pub(crate) fn is_limited(&self) -> bool {
-        !self.limited.is_empty() || !self.memory_dirs.is_empty()
+        !self.limited.is_empty() || !self.claimed.is_empty() || !self.memory_dirs.is_empty()
     }
 
     /// The directories whose size counts.
     pub(crate) fn watched(&self) -> Watched {
         Watched {
             limited: self.limited.clone(),
+            claimed: self.claimed.clone(),
             own_dirs: self.own_dirs.clone(),
             memory_dirs: self.memory_dirs.clone(),
         }
@@ -396,6 +478,7 @@ impl Volumes {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watched {
     limited: Vec<(String, PathBuf, u64)>,
+    claimed: Vec<(String, PathBuf, u64)>,
     own_dirs: Vec<PathBuf>,
     memory_dirs: Vec<PathBuf>,
 }
@@ -423,6 +506,16 @@ impl Watched {
                 return Some(Overrun {
                     message: format!(
                         "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "
+                    ),
+                });
+            }
+        }
+        for (name, dir, limit) in &self.claimed {
+            if size(dir) > *limit {
+                let limit = human(*limit);
+                return Some(Overrun {
+                    message: format!(
+                        "Usage of PersistentVolumeClaim \"{name}\" exceeds its capacity \"{limit}\". "
                     ),
                 });
             }

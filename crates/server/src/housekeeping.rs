@@ -1,9 +1,11 @@
 //! What clients expect to find, and what nobody else here looks after: namespaces
-//! and what belongs into each, the node, and objects whose owners are gone.
+//! and what belongs into each, the node, volumes for claims, and objects whose owners are
+//! gone.
 //!
 //! One task follows the store's changes; its work is that of what changed.
 
 mod bootstrap;
+mod claims;
 mod garbage;
 mod namespaces;
 mod node;
@@ -20,6 +22,7 @@ use wasmjob::{
 };
 
 use crate::api::Api;
+use crate::housekeeping::claims::Claims;
 use crate::housekeeping::garbage::Owners;
 use crate::housekeeping::namespaces::Namespaces;
 use crate::housekeeping::roles::Roles;
@@ -39,6 +42,7 @@ pub(crate) struct Housekeeper {
     namespaces: Namespaces,
     owners: Owners,
     roles: Roles,
+    claims: Claims,
 }
 
 impl Housekeeper {
@@ -49,6 +53,7 @@ impl Housekeeper {
             namespaces: Namespaces::default(),
             owners: Owners::default(),
             roles: Roles::default(),
+            claims: Claims::default(),
             api,
         }
     }
@@ -74,6 +79,7 @@ impl Housekeeper {
         self.watch = store.watch(store.revision());
         self.owners = Owners::default();
         self.namespaces = Namespaces::default();
+        self.claims = Claims::default();
         for kind in [Kind::Generic, Kind::CronJob, Kind::Job, Kind::Pod] {
             for stored in store.list(kind, |_| true).1 {
                 self.look(&Change::Added(stored.object));
@@ -86,6 +92,7 @@ impl Housekeeper {
         self.namespaces.look(change);
         self.owners.look(&self.api, change);
         self.roles.look(change);
+        self.claims.look(change);
     }
 
     /// Does what is to be done; what cannot be written now is tried again.
@@ -94,7 +101,9 @@ impl Housekeeper {
             let namespaces = self.namespaces.act(&self.api).await;
             let owners = self.owners.act(&self.api).await;
             let roles = self.roles.act(&self.api).await;
-            if namespaces.is_ok() && owners.is_ok() && roles.is_ok() || self.api.host.is_gone() {
+            let claims = self.claims.act(&self.api).await;
+            let all = [namespaces, owners, roles, claims];
+            if all.iter().all(Result::is_ok) || self.api.host.is_gone() {
                 return;
             }
             tokio::time::sleep(RETRY).await;

@@ -350,6 +350,12 @@ impl HostBuilder {
         engine.on_tick(move || ticked.tick());
         let node_name: Arc<str> = Arc::from(self.node_name);
         let own_port = Arc::clone(&self.network.own_port);
+        // Without a data directory they go with the host, as everything does.
+        let claims = self
+            .data_dir
+            .as_deref()
+            .unwrap_or(&scratch.dir)
+            .join("volumes");
         let config = NodeConfig {
             name: Arc::clone(&node_name),
             capacity,
@@ -357,6 +363,7 @@ impl HostBuilder {
             default_memory_bytes: self.limits.memory_bytes.min(capacity.memory_bytes / 2),
             scratch: scratch.dir.clone(),
             memory_scratch: memory.as_ref().map(|it| it.path().to_owned()),
+            claims: claims.clone(),
             host_paths: self.host_paths,
             network: self.network,
             logs: self.logs,
@@ -409,6 +416,7 @@ impl HostBuilder {
                 clock,
                 zone,
                 own_port,
+                claims,
             },
         ))
     }

@@ -1,6 +1,6 @@
 //! The host: what an application holds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
@@ -40,6 +40,7 @@ pub(crate) struct HostNode {
     pub(crate) clock: Arc<SteadyClock>,
     pub(crate) zone: Zone,
     pub(crate) own_port: Arc<AtomicU16>,
+    pub(crate) claims: PathBuf,
 }
 
 /// The host's thread and what must outlive it.
@@ -400,6 +401,13 @@ impl Host {
     /// where they name it, and may, by address and port.
     pub fn listens_at(&self, port: u16) {
         self.node.own_port.store(port, Ordering::Relaxed);
+    }
+
+    /// Where claimed volumes stand, each under the UID of its claim. Whoever deletes a
+    /// claim decides what becomes of its directory.
+    #[must_use]
+    pub fn claims_dir(&self) -> &Path {
+        &self.node.claims
     }
 
     /// The time zone of CronJobs that name none.

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldhash::HashMap;
 use serde::de::DeserializeOwned;
 use wasmjob_api::Uid;
-use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use wasmjob_node::{ConfigKind, ConfigName, Objects};
 use wasmjob_store::{GenericObject, Store};
 
 const CONFIG_MAPS: &str = "configmaps";
 const SECRETS: &str = "secrets";
+const CLAIMS: &str = "persistentvolumeclaims";
 
 /// Objects of each kind that are kept as they were last read, so that the pods of a
 /// Job do not read the same JSON each. Beyond that it begins anew.
@@ -21,6 +22,7 @@ pub(crate) struct StoreObjects {
     store: Store,
     config_maps: Read<ConfigMap>,
     secrets: Read<Secret>,
+    claims: Read<PersistentVolumeClaim>,
 }
 
 /// What was read lately, with the revision that it was read at.
@@ -32,6 +34,7 @@ impl StoreObjects {
             store,
             config_maps: Mutex::default(),
             secrets: Mutex::default(),
+            claims: Mutex::default(),
         }
     }
 
@@ -81,6 +84,10 @@ impl Objects for StoreObjects {
     fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
         self.read(&self.secrets, SECRETS, namespace, name)
     }
+
+    fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>> {
+        self.read(&self.claims, CLAIMS, namespace, name)
+    }
 }
 
 /// What pods call the object, if it is one that they may refer to.
@@ -88,6 +95,7 @@ pub(crate) fn config_name(object: &GenericObject) -> Option<ConfigName> {
     let kind = match &*object.resource {
         CONFIG_MAPS => ConfigKind::ConfigMap,
         SECRETS => ConfigKind::Secret,
+        CLAIMS => ConfigKind::Claim,
         _ => return None,
     };
     Some(ConfigName {

@@ -12,6 +12,7 @@ pub(crate) enum Kind {
     Pod,
     ConfigMap,
     Secret,
+    PersistentVolumeClaim,
     /// A list; its items may leave out their own kind if it says which they are.
     List(Option<(&'static str, &'static str)>),
 }
@@ -25,14 +26,14 @@ impl Kind {
             Self::Pod => "core.v1.Pod",
             Self::ConfigMap => "core.v1.ConfigMap",
             Self::Secret => "core.v1.Secret",
+            Self::PersistentVolumeClaim => "core.v1.PersistentVolumeClaim",
             Self::List(_) => "meta.v1.ListMeta",
         }
     }
 }
 
 /// Kinds that belong beside a Job in many manifests.
-const NOT_YET: [&str; 7] = [
-    "PersistentVolumeClaim",
+const NOT_YET: [&str; 6] = [
     "PersistentVolume",
     "Namespace",
     "ServiceAccount",
@@ -52,6 +53,7 @@ pub(crate) fn recognise(api_version: &str, kind: &str) -> Result<Kind, (String, 
         "Pod" => ("v1", Kind::Pod),
         "ConfigMap" => ("v1", Kind::ConfigMap),
         "Secret" => ("v1", Kind::Secret),
+        "PersistentVolumeClaim" => ("v1", Kind::PersistentVolumeClaim),
         "List" => ("v1", Kind::List(None)),
         "JobList" => ("batch/v1", Kind::List(Some(("batch/v1", "Job")))),
         "CronJobList" => ("batch/v1", Kind::List(Some(("batch/v1", "CronJob")))),
@@ -68,12 +70,20 @@ pub(crate) fn recognise(api_version: &str, kind: &str) -> Result<Kind, (String, 
 }
 
 fn unsupported(api_version: &str, kind: &str) -> (String, Option<String>) {
-    let ours = "wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap and Secret, also in a List";
+    let ours = "wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret and PersistentVolumeClaim, also in a List";
     if NOT_YET.contains(&kind) {
         let message = format!("kind {kind:?} is not supported by `run` yet: {ours}");
         return (message, None);
     }
-    let names = ["Job", "CronJob", "Pod", "ConfigMap", "Secret", "List"];
+    let names = [
+        "Job",
+        "CronJob",
+        "Pod",
+        "ConfigMap",
+        "Secret",
+        "PersistentVolumeClaim",
+        "List",
+    ];
     let hint = did_you_mean(kind, names.into_iter()).map(|name| format!("did you mean `{name}`?"));
     (
         format!("kind {kind:?} of {api_version:?} is not supported: {ours}"),

@@ -2,7 +2,7 @@
 
 use k8s_openapi::Metadata;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -136,6 +136,7 @@ impl Loader<'_> {
                 .map(|cron_job| Object::CronJob(Box::new(cron_job))),
             Kind::ConfigMap => self.kept::<ConfigMap>(node, json, kind),
             Kind::Secret => self.kept::<Secret>(node, json, kind),
+            Kind::PersistentVolumeClaim => self.kept::<PersistentVolumeClaim>(node, json, kind),
             Kind::List(_) => None,
         };
         let Some(mut object) = object else { return };
@@ -158,6 +159,7 @@ impl Loader<'_> {
         let metadata = self.typed::<T>(node, json.clone())?.metadata().clone();
         let (kind, resource) = match kind {
             Kind::Secret => ("Secret", "secrets"),
+            Kind::PersistentVolumeClaim => ("PersistentVolumeClaim", "persistentvolumeclaims"),
             _ => ("ConfigMap", "configmaps"),
         };
         Some(Object::Kept(Box::new(Kept {

@@ -52,8 +52,10 @@ fn settle_kept(kept: &mut Kept) -> ErrorList {
     if kept.kind == "Secret" {
         config::default_secret(&mut kept.json);
         errors.extend(config::validate_secret(&kept.json));
-    } else {
+    } else if kept.kind == "ConfigMap" {
         errors.extend(config::validate_config_map(&kept.json));
+    } else {
+        errors.extend(config::validate_claim(&kept.json));
     }
     errors
 }

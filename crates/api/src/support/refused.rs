@@ -117,9 +117,15 @@ impl Refusals {
             for source in volume_sources(volume) {
                 let is_ours = matches!(
                     source.as_str(),
-                    "configMap" | "downwardAPI" | "emptyDir" | "hostPath" | "projected" | "secret"
+                    "configMap"
+                        | "downwardAPI"
+                        | "emptyDir"
+                        | "hostPath"
+                        | "persistentVolumeClaim"
+                        | "projected"
+                        | "secret"
                 );
-                let message = "not supported yet: volumes are configMap, downwardAPI, emptyDir, hostPath, projected or secret";
+                let message = "not supported yet: volumes are configMap, downwardAPI, emptyDir, hostPath, persistentVolumeClaim, projected or secret";
                 let path = path.child("volumes").index(index);
                 self.when(!is_ours, &path, &source, message);
             }

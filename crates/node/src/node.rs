@@ -45,7 +45,7 @@ pub struct NodeConfig {
     /// Where emptyDirs stand.
     pub scratch: PathBuf,
     /// Where files of Secrets and volumes of the medium `Memory` stand, if not there: in
-    /// memory.
+    /// memory. It is made when it is first needed, for nobody else to enter.
     pub memory_scratch: Option<PathBuf>,
     /// Where claimed volumes stand, each under its claim's UID. They outlive pods.
     pub claims: PathBuf,

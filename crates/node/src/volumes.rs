@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -142,7 +142,12 @@ fn holds_secrets(volume: &Volume) -> bool {
 fn make(scratch: &Path, uid: Uid, name: &str) -> Result<PathBuf, String> {
     let own = scratch.join(uid.to_string());
     let dir = own.join(name);
-    let made = std::fs::create_dir_all(&dir)
+    // Also above it, if the scratch is not there yet.
+    let mut private = std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    let made = private
+        .create(&own)
+        .and_then(|()| std::fs::create_dir_all(&dir))
         .and_then(|()| std::fs::set_permissions(&own, Permissions::from_mode(0o700)));
     made.map_err(|error| {
         format!(

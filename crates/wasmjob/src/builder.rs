@@ -322,7 +322,7 @@ impl HostBuilder {
         // Only now is the data directory ours.
         let own = self.data_dir.as_deref().map(Scratch::of_data_dir);
         let scratch = Scratch::make(self.scratch.or(own.transpose()?))?;
-        let memory = MemoryDir::make(self.data_dir.as_deref());
+        let memory = MemoryDir::find(self.data_dir.as_deref());
         let mut engine = self.engine.limits(self.limits.clone());
         if let Some(threads) = self.threads {
             engine = engine.threads(threads);

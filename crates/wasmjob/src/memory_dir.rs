@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::random::Random;
@@ -30,8 +30,9 @@ pub(crate) struct MemoryDir {
 }
 
 impl MemoryDir {
-    /// Makes it; `None` if this system has no place for it.
-    pub(crate) fn make(data_dir: Option<&Path>) -> Option<Self> {
+    /// Finds a place for it, in which the node makes it when it is first needed; `None` if
+    /// this system has none.
+    pub(crate) fn find(data_dir: Option<&Path>) -> Option<Self> {
         let link = data_dir.map(|dir| dir.join(LINK));
         if let Some(link) = &link {
             remove_old(link);
@@ -50,13 +51,7 @@ impl MemoryDir {
             tracing::warn!(link = %link.display(), %error, "files of Secrets stand on the disk");
             return None;
         }
-        match fs::DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => Some(Self { dir, link }),
-            Err(error) => {
-                tracing::debug!(dir = %dir.display(), %error, "there is no place in memory");
-                None
-            }
-        }
+        Some(Self { dir, link })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -66,7 +61,9 @@ impl MemoryDir {
 
 impl Drop for MemoryDir {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.dir) {
+        if let Err(error) = fs::remove_dir_all(&self.dir)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(dir = %self.dir.display(), %error, "failed to remove the files of Secrets");
         }
         if let Some(link) = &self.link {
@@ -107,15 +104,16 @@ mod tests {
     #[test]
     fn what_a_killed_host_left_goes_and_nothing_else() {
         let data = tempfile::tempdir().unwrap();
-        let Some(first) = MemoryDir::make(Some(data.path())) else {
+        let Some(first) = MemoryDir::find(Some(data.path())) else {
             return;
         };
         let left = first.path().to_owned();
+        fs::create_dir(&left).unwrap();
         fs::write(left.join("secret"), "x").unwrap();
         std::mem::forget(first);
-        let second = MemoryDir::make(Some(data.path())).unwrap();
+        let second = MemoryDir::find(Some(data.path())).unwrap();
         assert!(!left.exists());
-        assert!(second.path().is_dir());
+        fs::create_dir(second.path()).unwrap();
         let place = second.path().to_owned();
         drop(second);
         assert!(!place.exists() && !data.path().join(LINK).exists());
@@ -123,7 +121,7 @@ mod tests {
         let other = data.path().join("wasmjob-other");
         fs::create_dir(&other).unwrap();
         symlink(&other, data.path().join(LINK)).unwrap();
-        drop(MemoryDir::make(Some(data.path())));
+        drop(MemoryDir::find(Some(data.path())));
         assert!(other.is_dir());
     }
 }

@@ -138,7 +138,7 @@ fn what_was_meant_is_hinted_at() {
 fn kinds_that_are_not_run_are_named() {
     check(
         "apiVersion: apps/v1\nkind: Deployment\n",
-        "error: job.yaml:2:7: kind \"Deployment\" of \"apps/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap and Secret, also in a List",
+        "error: job.yaml:2:7: kind \"Deployment\" of \"apps/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret and PersistentVolumeClaim, also in a List",
     );
     check(
         "apiVersion: v1\nkind: Job\n",
@@ -146,7 +146,7 @@ fn kinds_that_are_not_run_are_named() {
     );
     check(
         "apiVersion: batch/v1\nkind: job\n",
-        "error: job.yaml:2:7: kind \"job\" of \"batch/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap and Secret, also in a List\nhint: did you mean `Job`?",
+        "error: job.yaml:2:7: kind \"job\" of \"batch/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret and PersistentVolumeClaim, also in a List\nhint: did you mean `Job`?",
     );
     check(
         "metadata: {}\n",
@@ -252,7 +252,7 @@ spec:
 fn what_would_change_isolation_or_meaning_is_refused() {
     check(
         "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  hostNetwork: true\n  volumes:\n  - name: s\n    nfs: {server: x, path: /}\n  containers:\n  - name: c\n    image: x\n    stdin: true\n    securityContext: {privileged: true, capabilities: {add: [NET_ADMIN]}}\n    resources: {limits: {nvidia.com/gpu: 1, wasmjob.dev/fuel: 1000}}\n    livenessProbe: {httpGet: {port: 80}}\n",
-        "error: job.yaml:5:16: spec.hostNetwork: Forbidden: not supported: a module never shares the host's network\nerror: job.yaml:8:5: spec.volumes[0].nfs: Forbidden: not supported yet: volumes are configMap, downwardAPI, emptyDir, hostPath, projected or secret\nerror: job.yaml:12:12: spec.containers[0].stdin: Forbidden: not supported: a Job's modules have no terminal\nerror: job.yaml:13:35: spec.containers[0].securityContext.privileged: Forbidden: not supported: every module stays in its sandbox\nerror: job.yaml:13:56: spec.containers[0].securityContext.capabilities.add: Forbidden: not supported: every module stays in its sandbox\nerror: job.yaml:14:42: spec.containers[0].resources.limits[nvidia.com/gpu]: Forbidden: not supported: this node has no such device\nerror: job.yaml:15:21: spec.containers[0].livenessProbe.httpGet: Forbidden: not supported: a module has no network address; use exec",
+        "error: job.yaml:5:16: spec.hostNetwork: Forbidden: not supported: a module never shares the host's network\nerror: job.yaml:8:5: spec.volumes[0].nfs: Forbidden: not supported yet: volumes are configMap, downwardAPI, emptyDir, hostPath, persistentVolumeClaim, projected or secret\nerror: job.yaml:12:12: spec.containers[0].stdin: Forbidden: not supported: a Job's modules have no terminal\nerror: job.yaml:13:35: spec.containers[0].securityContext.privileged: Forbidden: not supported: every module stays in its sandbox\nerror: job.yaml:13:56: spec.containers[0].securityContext.capabilities.add: Forbidden: not supported: every module stays in its sandbox\nerror: job.yaml:14:42: spec.containers[0].resources.limits[nvidia.com/gpu]: Forbidden: not supported: this node has no such device\nerror: job.yaml:15:21: spec.containers[0].livenessProbe.httpGet: Forbidden: not supported: a module has no network address; use exec",
     );
 }
 

@@ -105,8 +105,7 @@ hint: did you mean `IfNotPresent`?"#,
             r#"error: seed.yaml:5:1: spec.jobTemplate.spec.template.spec.containers: Required value
 error: seed.yaml:5:1: spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"
 hint: a Job's pods say `restartPolicy: Never` (a new pod for every try) or `OnFailure` (restart in place)"#,
-            r#"error: seed.yaml:3:7: kind "PersistentVolumeClaim" is not supported by `run` yet: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap and Secret, also in a List
-error: seed.yaml:44:25: not valid YAML: could not find expected ':'
+            r#"error: seed.yaml:44:25: not valid YAML: could not find expected ':'
 hint: is a line above indented less than the text it belongs to?"#,
             r#"CronJob cronjob/default-restart
 warning: seed.yaml:21:15: spec.jobTemplate.spec.template.spec.containers[0].command[0] contains ` - `: did you mean a list?"#,

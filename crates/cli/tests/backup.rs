@@ -260,7 +260,7 @@ fn a_database_is_backed_up_by_schedule_and_through_a_restart() {
     // By the clock, within a minute.
     wait("a backup is there", || !dumps(dir.path()).is_empty());
     wait("it says so", || {
-        ask(dir.path(), &["logs", "-l", "app=backup"]).contains("506 keys, ")
+        ask(dir.path(), &["logs", "cronjob/redis-backup"]).contains("506 keys, ")
     });
     let claim = ask(dir.path(), &["get", "pvc", "redis-backup-data"]);
     assert!(claim.contains("Bound"), "{claim}");

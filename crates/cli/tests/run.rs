@@ -176,6 +176,69 @@ fn config_maps_and_secrets_of_the_same_file_reach_the_job() {
 }
 
 #[test]
+fn claims_of_the_same_file_are_directories_of_a_size() {
+    let dir = Dir::new();
+    let busybox = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../wasm-examples/busybox/busybox.wasm"
+    );
+    std::fs::copy(busybox, dir.path("busybox.wasm")).unwrap();
+    let text = |write: &str| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data}}\nspec:\n  \
+             accessModes: [ReadWriteOnce]\n  resources: {{requests: {{storage: 1Mi}}}}\n---\n\
+             apiVersion: batch/v1\nkind: Job\nmetadata: {{name: keep}}\nspec:\n  backoffLimit: 0\n  template:\n    \
+             spec:\n      restartPolicy: Never\n      initContainers:\n      - name: write\n        \
+             image: ./busybox.wasm\n        command: [sh, -c, {write:?}]\n        \
+             volumeMounts: [{{name: v, mountPath: /data}}]\n      containers:\n      - name: read\n        \
+             image: ./busybox.wasm\n        command: [sh, -c, 'cat /data/x; echo no > /data/y || echo refused']\n        \
+             volumeMounts: [{{name: v, mountPath: /data, readOnly: true}}]\n      \
+             volumes: [{{name: v, persistentVolumeClaim: {{claimName: data}}}}]\n"
+        )
+    };
+    let file = dir.write("claim.yaml", &text("echo kept > /data/x"));
+    let run = dir.run(&["run", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    assert!(
+        run.stdout().contains("kept") && run.stdout().contains("refused"),
+        "{}",
+        run.stdout()
+    );
+    // More than it asked for is more than it has.
+    let much = "yes 0123456789012345678901234567890 | head -100000 > /data/x; sleep 60";
+    let file = dir.write("much.yaml", &text(much));
+    let run = dir.run(&["run", file.to_str().unwrap(), "-o", "json"]);
+    assert_eq!(run.code(), Some(1), "{}", run.stderr());
+    let said = run.stdout();
+    assert!(
+        said.contains("Usage of PersistentVolumeClaim \\\"data\\\" exceeds its capacity"),
+        "{said}"
+    );
+    // Nobody else could make it.
+    let file = dir.write("none.yaml", text("true").split_once("---\n").unwrap().1);
+    let run = dir.run(&["run", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+    assert!(
+        run.stderr()
+            .contains("PersistentVolumeClaim default/data is not in these files"),
+        "{}",
+        run.stderr()
+    );
+    let file = dir.write(
+        "wrong.yaml",
+        &text("true").replace("ReadWriteOnce", "Sometimes"),
+    );
+    let run = dir.run(&["check", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+    assert!(
+        run.stderr()
+            .contains("spec.accessModes: Unsupported value: \"Sometimes\""),
+        "{}",
+        run.stderr()
+    );
+}
+
+#[test]
 fn a_failed_job_exits_with_1_and_says_why() {
     let dir = Dir::new();
     dir.job("trap", "backoffLimit: 0");

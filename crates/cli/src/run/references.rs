@@ -8,7 +8,7 @@ use wasmjob::api::manifest::{Kept, Manifest, Object};
 
 use crate::host;
 
-/// A ConfigMap or Secret, and the keys that are needed of it.
+/// A ConfigMap, Secret or claim, and the keys that are needed of it.
 struct Reference<'a> {
     kind: &'static str,
     name: &'a str,
@@ -35,9 +35,13 @@ pub(crate) fn missing(manifest: &Manifest) -> Vec<String> {
         for reference in references(spec) {
             let place = format!("error: {}:{}: {path}", loaded.file, loaded.at);
             let (kind, name) = (reference.kind, reference.name);
+            let or = match kind {
+                "PersistentVolumeClaim" => "",
+                _ => ", or mark the reference as optional",
+            };
             let Some(object) = kept.get(&(kind, namespace, name)) else {
                 texts.insert(format!(
-                    "{place}: {kind} {namespace}/{name} is not in these files, and nobody else can make it; put it there, or mark the reference as optional"
+                    "{place}: {kind} {namespace}/{name} is not in these files, and nobody else can make it; put it there{or}"
                 ));
                 continue;
             };
@@ -122,6 +126,9 @@ fn files<'a>(volume: &'a Volume, all: &mut Vec<Reference<'a>>) {
     if let Some(it) = &volume.secret {
         let name = it.secret_name.as_deref().unwrap_or_default();
         add("Secret", name, &it.items, it.optional);
+    }
+    if let Some(it) = &volume.persistent_volume_claim {
+        add("PersistentVolumeClaim", &it.claim_name, &None, None);
     }
     let sources = volume.projected.as_ref().and_then(|it| it.sources.as_ref());
     for source in sources.into_iter().flatten() {

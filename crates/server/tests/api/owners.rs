@@ -187,3 +187,100 @@ fn a_cron_job_has_no_jobs_of_other_namespaces() {
         assert_eq!(stays["metadata"]["deletionTimestamp"], Value::Null);
     });
 }
+
+const CLAIMS: &str = "/api/v1/namespaces/default/persistentvolumeclaims";
+
+async fn claim(client: &mut Client, name: &str, more: &Value) -> Value {
+    let mut object = json!({ "metadata": { "name": name }, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
+    crate::support::merge(&mut object, more);
+    let answer = client.json("POST", CLAIMS, &object).await;
+    assert_eq!(answer.code, 201, "{}", answer.text());
+    answer.json()
+}
+
+fn phase(found: Option<&Value>) -> &str {
+    found.map_or("", |it| it["status"]["phase"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn a_claim_is_bound_and_its_volume_goes_with_it() {
+    let api = Api::start();
+    block_on(async {
+        let mut client = api.client();
+        let data = format!("{CLAIMS}/data");
+        claim(
+            &mut client,
+            "data",
+            &json!({ "spec": { "storageClassName": "nfs-csi" } }),
+        )
+        .await;
+        until(&mut client, &data, |found| phase(found) == "Bound").await;
+        let bound = find(&mut client, &data).await.unwrap();
+        assert_eq!(bound["status"]["capacity"]["storage"], "1Gi");
+        let name = bound["spec"]["volumeName"].as_str().unwrap();
+        let volume = format!("/api/v1/persistentvolumes/{name}");
+        let made = find(&mut client, &volume).await.unwrap();
+        assert_eq!(made["spec"]["claimRef"]["uid"], bound["metadata"]["uid"]);
+        assert_eq!(
+            (phase(Some(&made)), &made["spec"]["storageClassName"]),
+            ("Bound", &json!("nfs-csi"))
+        );
+        // While a pod that has not ended uses it, it stays.
+        let pod = json!({ "metadata": { "name": "user" }, "spec": {
+            "containers": [{ "name": "c", "image": "none", "volumeMounts": [{ "name": "v", "mountPath": "/v" }] }],
+            "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "data" } }] } });
+        let pods = "/api/v1/namespaces/default/pods";
+        assert_eq!(client.json("POST", pods, &pod).await.code, 201);
+        delete(&mut client, &data, "Background").await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let kept = find(&mut client, &data).await.unwrap();
+        assert!(kept["metadata"]["deletionTimestamp"].is_string());
+        client
+            .send(
+                "DELETE",
+                &format!("{pods}/user?gracePeriodSeconds=0"),
+                &[],
+                "",
+            )
+            .await;
+        until_gone(&mut client, &data).await;
+        until_gone(&mut client, &volume).await;
+    });
+}
+
+#[test]
+fn a_volume_that_is_to_be_retained_is_released() {
+    let api = Api::start();
+    block_on(async {
+        let mut client = api.client();
+        let data = format!("{CLAIMS}/data");
+        claim(&mut client, "data", &json!({})).await;
+        until(&mut client, &data, |found| phase(found) == "Bound").await;
+        let bound = find(&mut client, &data).await.unwrap();
+        let name = bound["spec"]["volumeName"].as_str().unwrap();
+        let volume = format!("/api/v1/persistentvolumes/{name}");
+        let patch = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
+        let headers = [("content-type", "application/merge-patch+json")];
+        let answer = client
+            .send("PATCH", &volume, &headers, patch.to_string())
+            .await;
+        assert_eq!(answer.code, 200, "{}", answer.text());
+        delete(&mut client, &data, "Background").await;
+        until(&mut client, &volume, |found| phase(found) == "Released").await;
+        // One that asks for no provisioner gets nothing.
+        claim(
+            &mut client,
+            "none",
+            &json!({ "spec": { "storageClassName": "" } }),
+        )
+        .await;
+        claim(&mut client, "some", &json!({})).await;
+        until(&mut client, &format!("{CLAIMS}/some"), |found| {
+            phase(found) == "Bound"
+        })
+        .await;
+        let none = find(&mut client, &format!("{CLAIMS}/none")).await;
+        assert_eq!(phase(none.as_ref()), "Pending");
+    });
+}

@@ -38,10 +38,7 @@ fn backup() -> io::Result<String> {
         |step: &str, error: io::Error| io::Error::new(error.kind(), format!("{step}: {error}"));
     let stream = TcpStream::connect((host.as_str(), port))
         .map_err(|error| within(&format!("connect to {host}:{port}"), error))?;
-    let mut redis = Redis {
-        input: BufReader::new(stream.try_clone()?),
-        output: stream,
-    };
+    let mut redis = Redis(BufReader::new(stream));
     if let Ok(password) = env::var("REDIS_PASSWORD") {
         redis.ask(&[b"AUTH", password.as_bytes()])?;
     }
@@ -61,10 +58,8 @@ fn backup() -> io::Result<String> {
     Ok(format!("{keys} keys, {bytes} bytes in {}", done.display()))
 }
 
-struct Redis {
-    input: BufReader<TcpStream>,
-    output: TcpStream,
-}
+/// A connection. WASI cannot have two handles of one.
+struct Redis(BufReader<TcpStream>);
 
 /// A reply.
 enum Reply {
@@ -110,13 +105,13 @@ impl Redis {
     fn ask(&mut self, command: &[&[u8]]) -> io::Result<Reply> {
         let mut bytes = Vec::new();
         write_command(&mut bytes, command)?;
-        self.output.write_all(&bytes)?;
+        self.0.get_mut().write_all(&bytes)?;
         self.reply()
     }
 
     fn reply(&mut self) -> io::Result<Reply> {
         let mut line = String::new();
-        self.input.by_ref().take(1 << 16).read_line(&mut line)?;
+        self.0.by_ref().take(1 << 16).read_line(&mut line)?;
         let line = line.trim_end();
         let number = |text: &str| {
             text.parse::<i64>()
@@ -131,7 +126,7 @@ impl Redis {
                 Ok(length) if length > BULK_BYTES_MAX => Err(other("a reply that is too long")),
                 Ok(length) => {
                     let mut bytes = vec![0; length + 2];
-                    self.input.read_exact(&mut bytes)?;
+                    self.0.read_exact(&mut bytes)?;
                     bytes.truncate(length);
                     Ok(Reply::Text(bytes))
                 }

@@ -3,8 +3,12 @@
 # Prints Markdown; BENCHMARKS.md holds what it printed here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet --release --workspace --bins --example bench
+cargo build --quiet --release --workspace --bins --example bench --example api_bench
 target=${CARGO_TARGET_DIR:-target}/release
 echo "$(uname -sr), $(nproc) processors, $(date -u +%F)"
 echo
 "$target/examples/bench" wasm-examples/hello/hello.wasm "$target/wasmjob"
+echo
+# A descriptor for each end of 10,000 watches.
+ulimit -n 65536 2>/dev/null || true
+"$target/examples/api_bench"

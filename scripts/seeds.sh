@@ -369,8 +369,7 @@ says 'spec.jobTemplate.spec.template.spec.containers: Required value'
 says 'spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"'
 
 run 'kubectl create namespace cronjob'
-# There, the command's option is broken over two lines, so that the file is no YAML. Pods
-# have no volumes of claims here yet: an emptyDir takes the place of the claim.
+# There, the command's option is broken over two lines, so that the file is no YAML.
 cat >mysql-backup.yaml <<'YAML'
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -400,7 +399,8 @@ spec:
         spec:
           volumes:
           - name: data
-            emptyDir: {}
+            persistentVolumeClaim:
+              claimName: mysql-backup-data
           restartPolicy: Never
           containers:
           - name: backup
@@ -423,6 +423,14 @@ says 'job.batch/mysql-backup-test created'
 run 'kubectl wait --for=condition=complete job/mysql-backup-test -n cronjob --timeout=30s'
 run 'kubectl logs job/mysql-backup-test -n cronjob'
 line '^all-[0-9]{8}-[0-9]{6}\.sql$'
+run "kubectl get pvc mysql-backup-data -n cronjob"
+says 'Bound'
+says 'nfs-csi'
+# What one Job has written, the next one finds.
+run 'kubectl create job mysql-backup-again --from=cronjob/mysql-backup -n cronjob'
+run 'kubectl wait --for=condition=complete job/mysql-backup-again -n cronjob --timeout=30s'
+run 'kubectl logs job/mysql-backup-again -n cronjob | wc -l'
+says '2'
 run "kubectl get job mysql-backup-test -n cronjob -o jsonpath='{.metadata.annotations.cronjob\.kubernetes\.io/instantiate} {.metadata.ownerReferences[0].kind}/{.metadata.ownerReferences[0].name}'"
 says 'manual CronJob/mysql-backup'
 

@@ -41,6 +41,7 @@ impl Client {
             .header("Content-Type", "application/json")
             .body(Full::new(Bytes::from(body)))
             .unwrap();
+        self.0.ready().await.unwrap();
         let reply = self.0.send_request(request).await.unwrap();
         let code = reply.status();
         (code, reply.into_body().collect().await.unwrap().to_bytes())
@@ -64,6 +65,7 @@ impl Client {
             .header("Host", "wasmjob")
             .body(Full::default())
             .unwrap();
+        self.0.ready().await.unwrap();
         let reply = self.0.send_request(request).await.unwrap();
         assert_eq!(reply.status(), 200);
         reply.into_body()
@@ -166,6 +168,7 @@ async fn run(socket: &Path) {
                 "{{\"data\":{{\"n\":\"{n}\"}}}}"
             ))))
             .unwrap();
+        client.0.ready().await.unwrap();
         let reply = client.0.send_request(request).await.unwrap();
         assert_eq!(reply.status(), 200);
         reply.into_body().collect().await.unwrap();

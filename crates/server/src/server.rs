@@ -28,9 +28,6 @@ use crate::render::NodeName;
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 20_000;
 
-/// Connections over the socket at once.
-const LOCAL_CONNECTIONS_MAX: usize = 2_000;
-
 /// Threads that answer requests.
 const THREADS: usize = 2;
 
@@ -317,7 +314,7 @@ impl Run {
         };
         // Whoever fills the network's room keeps nobody out who is on this machine.
         let local = Connections {
-            room: Arc::new(Semaphore::new(LOCAL_CONNECTIONS_MAX)),
+            room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             ..connections.clone()
         };
         let unix = bind(&socket).map_err(io("listen on the socket"))?;

@@ -1,8 +1,8 @@
 //! Requests to registries, every one bounded: in time, in size, and in where it leads.
 
 use std::io::{ErrorKind, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
@@ -52,15 +52,21 @@ pub(crate) fn now() -> Instant {
 
 /// The connections to all registries.
 pub(crate) struct Http {
-    /// To hosts that names of images or the operator name.
-    registries: Agent,
-    /// To hosts that a registry named; by where it stands.
-    hops: [(Reach, Agent); 3],
+    /// Made when first needed: most runs ask no registry, and reading what the system
+    /// trusts takes longer than many of them.
+    agents: OnceLock<Agents>,
     standing: Arc<Standing>,
     plain: Arc<[String]>,
     proxies: Proxies,
     patience: Patience,
     stopped: Arc<AtomicBool>,
+}
+
+struct Agents {
+    /// To hosts that names of images or the operator name.
+    registries: Agent,
+    /// To hosts that a registry named; by where it stands.
+    hops: [(Reach, Agent); 3],
 }
 
 /// An answer: its body has not been read.
@@ -82,14 +88,9 @@ pub(crate) struct Ask<'a> {
 
 impl Http {
     pub(crate) fn new(plain: Arc<[String]>, proxies: Proxies, patience: Patience) -> Self {
-        let standing = Arc::<Standing>::default();
-        let roots = roots();
-        let agent = |guard| agent(guard, &roots, patience);
-        let hops = [Reach::Public, Reach::Private, Reach::Loopback];
         Self {
-            registries: agent(Guard::of_registries(Arc::clone(&standing))),
-            hops: hops.map(|reach| (reach, agent(Guard::of_hops(reach)))),
-            standing,
+            agents: OnceLock::new(),
+            standing: Arc::default(),
             plain,
             proxies,
             patience,
@@ -97,11 +98,26 @@ impl Http {
         }
     }
 
+    fn agents(&self) -> &Agents {
+        self.agents.get_or_init(|| {
+            let roots = roots();
+            let agent = |guard| agent(guard, &roots, self.patience);
+            let hops = [Reach::Public, Reach::Private, Reach::Loopback];
+            Agents {
+                registries: agent(Guard::of_registries(Arc::clone(&self.standing))),
+                hops: hops.map(|reach| (reach, agent(Guard::of_hops(reach)))),
+            }
+        })
+    }
+
     /// Ends what goes on, and refuses what is to come.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.registries.clone().shutdown();
-        for (_, agent) in &self.hops {
+        let Some(agents) = self.agents.get() else {
+            return;
+        };
+        agents.registries.clone().shutdown();
+        for (_, agent) in &agents.hops {
             agent.clone().shutdown();
         }
     }
@@ -122,7 +138,7 @@ impl Http {
     /// Asks, and follows redirects of what only reads.
     pub(crate) fn send(&self, ask: &Ask<'_>) -> Result<Answer, PullError> {
         let first = parse(ask.url)?;
-        let mut answer = self.once(&self.registries, ask, &first, true)?;
+        let mut answer = self.once(&self.agents().registries, ask, &first, true)?;
         let mut at = first.clone();
         for _ in 0..REDIRECTS_MAX {
             let follows = matches!(ask.method, "GET" | "HEAD");
@@ -132,7 +148,7 @@ impl Http {
             let to = resolve(&at, to)?;
             let same = to.scheme() == first.scheme() && to.authority() == first.authority();
             let agent = match same {
-                true => &self.registries,
+                true => &self.agents().registries,
                 false => self.hop(&first, &to)?,
             };
             answer = self.once(agent, ask, &to, same)?;
@@ -152,7 +168,7 @@ impl Http {
         let (from, to) = (parse(from)?, parse(ask.url)?);
         let same = to.scheme() == from.scheme() && to.authority() == from.authority();
         let agent = match same {
-            true => &self.registries,
+            true => &self.agents().registries,
             false => self.hop(&from, &to)?,
         };
         self.once(agent, ask, &to, true)
@@ -170,7 +186,11 @@ impl Http {
         }
         let stands = self.standing.of(&from);
         // What may not be reached at all was refused when the registry was asked.
-        let found = self.hops.iter().find(|(reach, _)| *reach >= stands);
+        let found = self
+            .agents()
+            .hops
+            .iter()
+            .find(|(reach, _)| *reach >= stands);
         found
             .map(|(_, agent)| agent)
             .ok_or_else(|| PullError::refused(format!("{from} may lead nowhere")))

@@ -426,10 +426,11 @@ line '^all-[0-9]{8}-[0-9]{6}\.sql$'
 run "kubectl get pvc mysql-backup-data -n cronjob"
 says 'Bound'
 says 'nfs-csi'
-# What one Job has written, the next one finds.
+# What one Job has written, the next one finds. Their files are named by the second.
+sleep 1
 run 'kubectl create job mysql-backup-again --from=cronjob/mysql-backup -n cronjob'
 run 'kubectl wait --for=condition=complete job/mysql-backup-again -n cronjob --timeout=30s'
-run 'kubectl logs job/mysql-backup-again -n cronjob | wc -l'
+run 'kubectl logs job/mysql-backup-again -n cronjob | grep -c "^all-"'
 says '2'
 run "kubectl get job mysql-backup-test -n cronjob -o jsonpath='{.metadata.annotations.cronjob\.kubernetes\.io/instantiate} {.metadata.ownerReferences[0].kind}/{.metadata.ownerReferences[0].name}'"
 says 'manual CronJob/mysql-backup'

@@ -35,20 +35,3 @@ pub use operation::{ApplyError, Applying, apply};
 pub use path::Element;
 pub use set::FieldSet;
 pub use update::{Tracking, track_update};
-
-/// What is wrong with the name of a manager, as upstream words it.
-///
-/// # Errors
-///
-/// The name is longer than 128 bytes or has a character that cannot be printed.
-pub fn check_manager(manager: &str) -> Result<(), String> {
-    if manager.len() > 128 {
-        return Err("fieldManager: Too long: may not be more than 128 bytes".to_owned());
-    }
-    if manager.chars().any(char::is_control) {
-        return Err(format!(
-            "fieldManager: Invalid value: {manager:?}: should only contain printable characters"
-        ));
-    }
-    Ok(())
-}

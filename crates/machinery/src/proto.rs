@@ -156,16 +156,6 @@ pub fn encode(api_version: &str, kind: &str, value: &Value) -> Result<Vec<u8>, P
     Ok(wrap(api_version, kind, &raw))
 }
 
-/// Writes one message, without magic bytes and kind: what [`wrap`] takes, and what
-/// stands in a list.
-///
-/// # Errors
-///
-/// As for [`encode`].
-pub fn encode_message(message: &'static Message, value: &Value) -> Result<Vec<u8>, ProtoError> {
-    encode::object(message, value)
-}
-
 /// Puts magic bytes and kind in front of a message.
 #[must_use]
 pub fn wrap(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {

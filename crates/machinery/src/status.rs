@@ -186,12 +186,6 @@ impl Status {
         Self::precondition(resource, name, "UID", wanted, is)
     }
 
-    /// The `resourceVersion` of a precondition is another one.
-    #[must_use]
-    pub fn precondition_version(resource: &Resource, name: &str, wanted: &str, is: &str) -> Self {
-        Self::precondition(resource, name, "ResourceVersion", wanted, is)
-    }
-
     fn precondition(resource: &Resource, name: &str, of: &str, wanted: &str, is: &str) -> Self {
         let why = format!(
             "Precondition failed: {of} in precondition: {wanted}, {of} in object meta: {is}"
@@ -407,12 +401,6 @@ impl Status {
     #[must_use]
     pub fn service_unavailable(message: impl Into<String>) -> Self {
         Self::new(503, "ServiceUnavailable", message)
-    }
-
-    /// There is nothing of that kind in this server.
-    #[must_use]
-    pub fn not_implemented(message: impl Into<String>) -> Self {
-        Self::new(501, "NotImplemented", message)
     }
 
     /// As the API writes it.

@@ -59,16 +59,6 @@ pub fn selectable(kind: &str) -> &'static [&'static str] {
     }
 }
 
-/// The name that a field of `events.k8s.io` has in the table above.
-#[must_use]
-pub fn event_alias(field: &str) -> String {
-    match field.split_once('.') {
-        Some(("regarding", rest)) => format!("involvedObject.{rest}"),
-        _ if field == "reportingController" => "reportingComponent".to_owned(),
-        _ => field.to_owned(),
-    }
-}
-
 impl FieldSelector {
     /// The selector that a query parameter has, for objects of `kind`.
     ///

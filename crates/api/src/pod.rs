@@ -230,6 +230,7 @@ pub struct Terminated {
 
 /// What one run of a container used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "UsageForm", into = "UsageForm")]
 pub struct Usage {
     /// Time on a processor.
     pub cpu: Duration,
@@ -237,4 +238,55 @@ pub struct Usage {
     pub fuel: Option<u64>,
     /// The most linear memory and tables held at once, in bytes.
     pub memory_bytes_peak: u64,
+    /// Bytes written to files, its logs aside.
+    pub written_bytes: u64,
+}
+
+/// How it is written down: the two figures that are often not there as one, of which the
+/// first two forms are those of an `Option` where stores of before have the fuel.
+#[derive(Serialize, Deserialize)]
+struct UsageForm {
+    cpu: Duration,
+    counted: Counted,
+    memory_bytes_peak: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Counted {
+    Nothing,
+    Fuel(u64),
+    Written(u64),
+    Both { fuel: u64, written: u64 },
+}
+
+impl From<Usage> for UsageForm {
+    fn from(usage: Usage) -> Self {
+        Self {
+            cpu: usage.cpu,
+            counted: match (usage.fuel, usage.written_bytes) {
+                (None, 0) => Counted::Nothing,
+                (Some(fuel), 0) => Counted::Fuel(fuel),
+                (None, written) => Counted::Written(written),
+                (Some(fuel), written) => Counted::Both { fuel, written },
+            },
+            memory_bytes_peak: usage.memory_bytes_peak,
+        }
+    }
+}
+
+impl From<UsageForm> for Usage {
+    fn from(form: UsageForm) -> Self {
+        let (fuel, written_bytes) = match form.counted {
+            Counted::Nothing => (None, 0),
+            Counted::Fuel(fuel) => (Some(fuel), 0),
+            Counted::Written(written) => (None, written),
+            Counted::Both { fuel, written } => (Some(fuel), written),
+        };
+        Self {
+            cpu: form.cpu,
+            fuel,
+            memory_bytes_peak: form.memory_bytes_peak,
+            written_bytes,
+        }
+    }
 }

@@ -74,6 +74,7 @@ fn ended(exit_code: u8, reason: &'static str) -> ContainerStatus {
                 cpu: Duration::from_millis(250),
                 fuel: Some(42),
                 memory_bytes_peak: 65536,
+                written_bytes: 0,
             },
         })),
         image_id: Some("sha256:00".into()),

@@ -18,6 +18,7 @@ mod admission;
 mod atomic_dir;
 mod backoff;
 mod clock;
+mod disk;
 mod downward;
 mod environment;
 mod exec;

@@ -31,6 +31,7 @@ pub(crate) fn mounts<'a>(
             dir,
             guest_path: "/".to_owned(),
             read_only: true,
+            quotas: Arc::default(),
         });
     }
     let Some(volumes) = &run.volumes else {
@@ -80,6 +81,7 @@ pub(crate) fn mounts<'a>(
             read_only: mount.read_only.unwrap_or(false)
                 || projected.is_some()
                 || volumes.is_read_only(&mount.name),
+            quotas: volumes.quotas(&mount.name),
         });
     }
     for (guest_path, dir) in file_dirs {
@@ -102,6 +104,7 @@ pub(crate) fn mounts<'a>(
             dir: opened.into(),
             guest_path: guest_path.to_owned(),
             read_only: true,
+            quotas: Arc::default(),
         });
     }
     if let Some(dir) = volumes.termination_dir(&spec.name)
@@ -114,6 +117,7 @@ pub(crate) fn mounts<'a>(
             dir: opened.into(),
             guest_path: guest_dir.to_owned(),
             read_only: false,
+            quotas: volumes.scratch_quotas(),
         });
     }
     Ok(mounts.into())

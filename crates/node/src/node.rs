@@ -12,6 +12,7 @@ use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
 use crate::admission::{Admission, Turn};
+use crate::disk::{ClaimQuotas, Limits, Memory, Overrun};
 use crate::images::is_missing;
 use crate::logs::LogWriter;
 use crate::network::NetworkPolicy;
@@ -21,7 +22,7 @@ use crate::projected::View;
 use crate::template::{Prepared, TemplateImages};
 use crate::timers::{Timer, Timers};
 use crate::told::Told;
-use crate::volumes::{HostPathPolicy, Memory, Overrun, Places, VolumeError, Volumes};
+use crate::volumes::{HostPathPolicy, Places, VolumeError, Volumes};
 use crate::workers::Workers;
 use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
@@ -122,7 +123,7 @@ pub(crate) enum News {
     Images(Arc<Prepared>, Arc<TemplateImages>),
     /// A registry is asked for these images of the template.
     Pulling(Arc<Prepared>, Vec<Arc<str>>),
-    Volumes(Uid, Result<Volumes, VolumeError>),
+    Volumes(Uid, Result<Box<Volumes>, VolumeError>),
     Measured(Uid, Option<Overrun>),
 }
 
@@ -192,6 +193,7 @@ pub struct Node {
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Logs,
+    claim_quotas: Arc<ClaimQuotas>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) workers: Workers,
     /// For pulls: a registry that is slow must not hold up what is here.
@@ -239,6 +241,7 @@ impl Node {
         let (logs, log_writer) = open_logs(&config, &parts.clock)?;
         Ok(Self {
             logs,
+            claim_quotas: Arc::default(),
             inbox: Arc::new(Inbox {
                 news: Mutex::default(),
                 wake: parts.wake,
@@ -527,11 +530,21 @@ impl Node {
             memory: self.config.memory_scratch.clone(),
             host_paths: self.config.host_paths.clone(),
             claims: self.config.claims.clone(),
+            claim_quotas: Arc::clone(&self.claim_quotas),
         };
         let inbox = Arc::clone(&self.inbox);
+        let full = Arc::clone(&self.inbox);
+        let limits = Limits {
+            scratch_bytes_max: run.prepared.scratch_bytes_max,
+            memory_bytes_max: run.prepared.memory_bytes_max,
+            evict: Arc::new(move |message| {
+                full.push(News::Measured(uid, Some(Overrun { message })));
+            }),
+        };
         self.workers.submit(move || {
             let spec = Arc::clone(&view.pod.template.spec);
-            let volumes = Volumes::prepare(&places, uid, &spec, &wanted, view);
+            let volumes =
+                Volumes::prepare(&places, uid, &spec, &wanted, limits, view).map(Box::new);
             inbox.push(News::Volumes(uid, volumes));
         });
     }
@@ -580,7 +593,7 @@ impl Node {
         self.touch(uid);
     }
 
-    fn volumes_made(&mut self, uid: Uid, volumes: Result<Volumes, VolumeError>) {
+    fn volumes_made(&mut self, uid: Uid, volumes: Result<Box<Volumes>, VolumeError>) {
         let Some(run) = self.pods.get_mut(&uid) else {
             // It ended meanwhile.
             if let Ok(volumes) = volumes {
@@ -590,11 +603,11 @@ impl Node {
         };
         match volumes {
             Ok(volumes) => {
-                if volumes.is_limited() || run.prepared.scratch_bytes_max.is_some() {
+                if volumes.watched().is_needed() || run.prepared.scratch_bytes_max.is_some() {
                     self.timers
                         .at(self.clock.monotonic() + MEASURE_EVERY, Timer::Measure(uid));
                 }
-                run.volumes = Some(Arc::new(volumes));
+                run.volumes = Some(Arc::new(*volumes));
                 run.stage = Stage::Running;
                 if std::mem::take(&mut run.volumes_again) {
                     self.refresh_volumes(uid);
@@ -632,7 +645,7 @@ impl Node {
         let watched = run
             .volumes
             .as_ref()
-            .map(|volumes| volumes.watched())
+            .map(|volumes| volumes.watched().clone())
             .unwrap_or_default();
         let limit = run.prepared.scratch_bytes_max;
         let memory = Memory {

@@ -340,6 +340,7 @@ pub(crate) fn terminated(outcome: &Outcome, started: Timestamp, finished: Timest
             cpu: outcome.usage.cpu,
             fuel: outcome.usage.fuel,
             memory_bytes_peak: outcome.usage.memory_bytes_peak,
+            written_bytes: outcome.usage.written_bytes,
         },
     }
 }

@@ -22,6 +22,8 @@ pub struct NodeUsage {
     pub cpu: Duration,
     /// Bytes that all guests hold.
     pub memory_bytes: u64,
+    /// Bytes that all guests have written to files since the node began.
+    pub written_bytes: u64,
     /// Guests that have not ended, those of probes included.
     pub guests: usize,
     /// Pods that wait to be admitted.
@@ -68,6 +70,7 @@ impl Node {
             at: self.clock.monotonic(),
             cpu: all.cpu,
             memory_bytes: all.memory_bytes,
+            written_bytes: all.written_bytes,
             guests: self.engine.live(),
             queued,
             admitted: self.pods.len() - queued,

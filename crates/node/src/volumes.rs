@@ -14,12 +14,12 @@ use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::core::v1::{
     HostPathVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodSpec, Volume,
 };
+use wasmjob_api::k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::disk::{ClaimQuotas, Limits, Watched, human, quota_of};
 use crate::projected::{View, is_projected};
 use crate::refresh::Projections;
-
-/// Entries of a volume that a look at its size counts; a volume with more is over any limit.
-const ENTRIES_MAX: u64 = 1_000_000;
+use wasmjob_sandbox::Quota;
 
 /// A directory below which pods may have hostPath volumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +126,8 @@ pub(crate) struct Places {
     pub(crate) host_paths: HostPathPolicy,
     /// Where claimed volumes stand, each under its claim's UID.
     pub(crate) claims: PathBuf,
+    /// What is left in those.
+    pub(crate) claim_quotas: Arc<ClaimQuotas>,
 }
 
 /// Whether some of the volume's files are a Secret's.
@@ -168,15 +170,16 @@ pub(crate) struct Volumes {
     opened: Vec<(String, OwnedFd)>,
     /// Directory of the termination message file, per container that wants one.
     termination: Vec<(String, PathBuf)>,
-    /// emptyDirs with a limit: name, directory, bytes.
-    limited: Vec<(String, PathBuf, u64)>,
-    /// Claims with their directories and capacities.
-    claimed: Vec<(String, PathBuf, u64)>,
+    /// How much volumes may grow.
+    quotas: Vec<(String, Vec<Arc<Quota>>)>,
+    /// What is looked at now and then.
+    watched: Watched,
     /// Volumes in which nothing may be changed.
     read_only: Vec<String>,
-    own_dirs: Vec<PathBuf>,
+    /// Those of the pod's own on the disk: volume, if it is one, and directory.
+    own_dirs: Vec<(Option<String>, PathBuf)>,
     /// emptyDirs of the medium `Memory`, which count as memory.
-    memory_dirs: Vec<PathBuf>,
+    memory_dirs: Vec<(String, PathBuf)>,
     /// Volumes that are made of other objects: name and directory.
     projected: Vec<(String, PathBuf)>,
     projections: Option<Arc<Projections>>,
@@ -189,12 +192,6 @@ pub(crate) enum VolumeError {
     Waits(String),
     /// They never will be.
     Fails(String),
-}
-
-/// What of a pod's directories is over its limit.
-#[derive(Clone, Debug)]
-pub(crate) struct Overrun {
-    pub(crate) message: String,
 }
 
 impl From<String> for VolumeError {
@@ -211,6 +208,7 @@ impl Volumes {
         uid: Uid,
         spec: &PodSpec,
         termination: &[String],
+        limits: Limits,
         view: View,
     ) -> Result<Self, VolumeError> {
         let mut volumes = Self {
@@ -220,14 +218,17 @@ impl Volumes {
             own_in_memory: None,
             opened: Vec::new(),
             termination: Vec::new(),
-            limited: Vec::new(),
-            claimed: Vec::new(),
+            quotas: Vec::new(),
+            watched: Watched::default(),
             read_only: Vec::new(),
             own_dirs: Vec::new(),
             memory_dirs: Vec::new(),
         };
         match volumes.fill(places, uid, spec, termination, view) {
-            Ok(()) => Ok(volumes),
+            Ok(()) => {
+                volumes.limit(spec, limits);
+                Ok(volumes)
+            }
             Err(error) => {
                 volumes.remove();
                 Err(error)
@@ -260,7 +261,7 @@ impl Volumes {
         }
         for container in termination {
             let dir = self.make(&places.scratch, uid, &format!("termination-{container}"))?;
-            self.own_dirs.push(dir.clone());
+            self.own_dirs.push((None, dir.clone()));
             self.termination.push((container.clone(), dir));
         }
         Ok(())
@@ -305,20 +306,65 @@ impl Volumes {
         let opened =
             File::open(&dir).map_err(|error| format!("volume {:?}: {error}", volume.name))?;
         self.opened.push((volume.name.clone(), opened.into()));
-        let limit = source
-            .size_limit
-            .as_ref()
-            .and_then(|q| q.0.parse::<wasmjob_api::Quantity>().ok());
-        if let Some(limit) = limit {
-            let bytes = limit.units().max(0).unsigned_abs();
-            self.limited.push((volume.name.clone(), dir.clone(), bytes));
-        }
         if in_memory {
-            self.memory_dirs.push(dir);
+            self.memory_dirs.push((volume.name.clone(), dir));
         } else {
-            self.own_dirs.push(dir);
+            self.own_dirs.push((Some(volume.name.clone()), dir));
         }
         Ok(())
+    }
+
+    /// Limits what can grow.
+    fn limit(&mut self, spec: &PodSpec, limits: Limits) {
+        let dirs = self.own_dirs.iter().filter_map(|(volume, dir)| {
+            let volume = volume.as_ref()?;
+            Some((volume.clone(), dir.clone()))
+        });
+        let mut quotas: Vec<(String, Vec<Arc<Quota>>)> = Vec::new();
+        let mut add = |volume: &str, quota: Arc<Quota>| {
+            let place = quotas.iter_mut().find(|(name, _)| name == volume);
+            match place {
+                Some((_, all)) => all.push(quota),
+                None => quotas.push((volume.to_owned(), vec![quota])),
+            }
+        };
+        for (volume, dir) in dirs.chain(self.memory_dirs.iter().cloned()) {
+            let mut all = spec.volumes.iter().flatten();
+            let source = all
+                .find(|it| it.name == volume)
+                .and_then(|it| it.empty_dir.as_ref());
+            let limit = source.and_then(|it| bytes(it.size_limit.as_ref()?));
+            if let Some(limit) = limit {
+                let text = format!(
+                    "Usage of EmptyDir volume \"{volume}\" exceeds the limit \"{}\". ",
+                    human(limit)
+                );
+                let evict = Arc::clone(&limits.evict);
+                let quota = quota_of(limit, vec![dir]).when_full(move || evict(text.clone()));
+                add(&volume, Arc::new(quota));
+            }
+        }
+        let scratch = self.own_dirs.iter().map(|(_, dir)| dir.clone()).collect();
+        if let Some(scratch) = self.watched.limit_scratch(&limits, scratch) {
+            for volume in self
+                .own_dirs
+                .iter()
+                .filter_map(|(volume, _)| volume.as_ref())
+            {
+                add(volume, Arc::clone(&scratch));
+            }
+        }
+        let memory = self
+            .memory_dirs
+            .iter()
+            .map(|(_, dir)| dir.clone())
+            .collect();
+        if let Some(memory) = self.watched.limit_memory(&limits, memory) {
+            for (volume, _) in &self.memory_dirs {
+                add(volume, Arc::clone(&memory));
+            }
+        }
+        self.quotas.append(&mut quotas);
     }
 
     /// A volume that outlives the pod: the directory of its claim.
@@ -373,14 +419,24 @@ impl Volumes {
             self.read_only.push(volume.name.clone());
         }
         let requests = spec.resources.and_then(|resources| resources.requests);
-        let storage = requests
-            .as_ref()
-            .and_then(|requests| requests.get("storage"));
-        if let Some(storage) = storage.and_then(|it| it.0.parse::<wasmjob_api::Quantity>().ok()) {
-            let bytes = storage.units().max(0).unsigned_abs();
-            self.claimed.push((name.clone(), dir, bytes));
+        let storage = requests.as_ref().and_then(|it| it.get("storage"));
+        if let Some(storage) = storage.and_then(bytes) {
+            let quota = places.claim_quotas.of(uid, storage, &dir);
+            self.quotas.push((volume.name.clone(), vec![quota]));
         }
         Ok(())
+    }
+
+    /// How much the files of the volume may grow.
+    pub(crate) fn quotas(&self, volume: &str) -> Arc<[Arc<Quota>]> {
+        let mut all = self.quotas.iter();
+        let of_volume = all.find(|(name, _)| name == volume);
+        of_volume.map_or_else(Arc::default, |(_, quotas)| quotas.as_slice().into())
+    }
+
+    /// The same of what is the pod's own beside its volumes.
+    pub(crate) fn scratch_quotas(&self) -> Arc<[Arc<Quota>]> {
+        self.watched.scratch_quota().into_iter().collect()
     }
 
     /// Whether nothing in the volume may be changed, whoever mounts it.
@@ -449,19 +505,9 @@ impl Volumes {
             .map(|(_, dir)| dir.as_path())
     }
 
-    /// Whether its size must be watched, given the pod's own limit on scratch.
-    pub(crate) fn is_limited(&self) -> bool {
-        !self.limited.is_empty() || !self.claimed.is_empty() || !self.memory_dirs.is_empty()
-    }
-
-    /// The directories whose size counts.
-    pub(crate) fn watched(&self) -> Watched {
-        Watched {
-            limited: self.limited.clone(),
-            claimed: self.claimed.clone(),
-            own_dirs: self.own_dirs.clone(),
-            memory_dirs: self.memory_dirs.clone(),
-        }
+    /// What of it must be looked at now and then.
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.watched
     }
 
     /// Removes what is the pod's own. Blocks.
@@ -479,112 +525,10 @@ impl Volumes {
     }
 }
 
-/// Directories whose size is looked at now and then.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watched {
-    limited: Vec<(String, PathBuf, u64)>,
-    claimed: Vec<(String, PathBuf, u64)>,
-    own_dirs: Vec<PathBuf>,
-    memory_dirs: Vec<PathBuf>,
-}
-
-/// Bytes that a pod's containers hold, and what they may hold together with its volumes
-/// in memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
-    pub(crate) used: u64,
-    pub(crate) max: u64,
-}
-
-impl Watched {
-    /// What is over a limit. `scratch_bytes_max` is the pod's limit on its
-    /// scratch as a whole, of which its logs take `log_bytes`. Blocks.
-    pub(crate) fn overrun(
-        &self,
-        scratch_bytes_max: Option<u64>,
-        log_bytes: u64,
-        memory: Memory,
-    ) -> Option<Overrun> {
-        for (name, dir, limit) in &self.limited {
-            if size(dir) > *limit {
-                let limit = human(*limit);
-                return Some(Overrun {
-                    message: format!(
-                        "Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "
-                    ),
-                });
-            }
-        }
-        for (name, dir, limit) in &self.claimed {
-            if size(dir) > *limit {
-                let limit = human(*limit);
-                return Some(Overrun {
-                    message: format!(
-                        "Usage of PersistentVolumeClaim \"{name}\" exceeds its capacity \"{limit}\". "
-                    ),
-                });
-            }
-        }
-        if !self.memory_dirs.is_empty() {
-            let dirs = self.memory_dirs.iter();
-            let used = dirs.fold(memory.used, |sum, dir| sum.saturating_add(size(dir)));
-            if used > memory.max {
-                return Some(Overrun {
-                    message: format!(
-                        "Containers and volumes of medium Memory use more than the memory limit of the pod {}. ",
-                        human(memory.max)
-                    ),
-                });
-            }
-        }
-        let limit = scratch_bytes_max?;
-        let used = self
-            .own_dirs
-            .iter()
-            .fold(log_bytes, |sum, dir| sum.saturating_add(size(dir)));
-        (used > limit).then(|| Overrun {
-            message: format!(
-                "Pod ephemeral local storage usage exceeds the total limit of containers {}. ",
-                human(limit)
-            ),
-        })
-    }
-}
-
-fn human(bytes: u64) -> String {
-    for (unit, shift) in [("Gi", 30), ("Mi", 20), ("Ki", 10)] {
-        if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {
-            return format!("{}{unit}", bytes >> shift);
-        }
-    }
-    bytes.to_string()
-}
-
-/// Bytes that a directory's files take on disk. Iterative, follows no links.
-fn size(dir: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let (mut bytes, mut entries) = (0u64, 0u64);
-    let mut left = vec![dir.to_owned()];
-    while let Some(dir) = left.pop() {
-        // What vanishes while we look does not count.
-        let Ok(listing) = std::fs::read_dir(&dir) else {
-            continue;
-        };
-        for entry in listing.flatten() {
-            entries += 1;
-            if entries > ENTRIES_MAX {
-                return u64::MAX;
-            }
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            bytes = bytes.saturating_add(metadata.blocks().saturating_mul(512));
-            if metadata.is_dir() {
-                left.push(entry.path());
-            }
-        }
-    }
-    bytes
+/// A quantity in bytes.
+fn bytes(quantity: &Quantity) -> Option<u64> {
+    let quantity = quantity.0.parse::<wasmjob_api::Quantity>().ok()?;
+    Some(quantity.units().max(0).unsigned_abs())
 }
 
 /// The directory and the file's name of a termination message path.

@@ -60,6 +60,8 @@ pub(crate) struct Cell {
     ticket: AtomicU64,
     /// Bytes of linear memories and tables that it holds now.
     memory: AtomicU64,
+    /// Bytes that it has written to files.
+    written: AtomicU64,
     /// Guests that share its memory.
     pub(crate) beside: Beside,
     /// What the guest used, beside the processor; set when its store is dropped.
@@ -106,11 +108,17 @@ impl Cell {
         self.memory.store(bytes, Ordering::SeqCst);
     }
 
+    /// It has written so many bytes to a file.
+    pub(crate) fn wrote(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// What it uses now.
     pub(crate) fn live_usage(&self) -> LiveUsage {
         LiveUsage {
             cpu: Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed)),
             memory_bytes: self.memory.load(Ordering::SeqCst),
+            written_bytes: self.written.load(Ordering::Relaxed),
         }
     }
 
@@ -219,7 +227,7 @@ impl Cell {
         self.state.store(DONE, Ordering::Release);
         // A guest that ended in its sleep left its waker, which holds this cell.
         drop(lock(&self.signal_waker).take());
-        lock(&self.shared.live).remove(self.place.load(Ordering::Relaxed), usage.cpu);
+        lock(&self.shared.live).remove(self.place.load(Ordering::Relaxed), usage);
         // A caller's panic must not take a guest thread with it.
         let told = catch_unwind(AssertUnwindSafe(|| match self.others_wait() {
             true => self.exits.exited_among_others(self.token, end),
@@ -348,6 +356,8 @@ struct Live {
     free: Vec<usize>,
     /// Processor time of those that have ended.
     ended_cpu: Duration,
+    /// Bytes that those have written to files.
+    ended_written: u64,
 }
 
 impl Live {
@@ -364,10 +374,11 @@ impl Live {
         }
     }
 
-    fn remove(&mut self, place: usize, cpu: Duration) {
+    fn remove(&mut self, place: usize, used: Usage) {
         if self.cells[place].take().is_some() {
             self.free.push(place);
-            self.ended_cpu = self.ended_cpu.saturating_add(cpu);
+            self.ended_cpu = self.ended_cpu.saturating_add(used.cpu);
+            self.ended_written = self.ended_written.saturating_add(used.written_bytes);
         }
     }
 
@@ -515,6 +526,7 @@ impl Executor {
             share: Share::new(cpu),
             ticket: AtomicU64::new(0),
             memory: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             beside: Beside::default(),
             used: Mutex::default(),
             future: Mutex::new(None),
@@ -538,7 +550,7 @@ impl Executor {
         lock(&self.shared.live).len()
     }
 
-    /// What all guests have used of the processors, and what they hold now.
+    /// What all guests have used of the processors and written, and what they hold now.
     pub(crate) fn usage(&self) -> LiveUsage {
         let live = lock(&self.shared.live);
         let cells = live.cells.iter().flatten().filter_map(Weak::upgrade);
@@ -546,11 +558,13 @@ impl Executor {
         let mut sum = LiveUsage {
             cpu: live.ended_cpu,
             memory_bytes: 0,
+            written_bytes: live.ended_written,
         };
         for cell in &cells {
             let usage = cell.live_usage();
             sum.cpu = sum.cpu.saturating_add(usage.cpu);
             sum.memory_bytes = sum.memory_bytes.saturating_add(usage.memory_bytes);
+            sum.written_bytes = sum.written_bytes.saturating_add(usage.written_bytes);
         }
         // What a last reference drops must not find the lock taken.
         drop(live);

@@ -16,6 +16,8 @@
 //!   caller must expect, rather than an error. This is for WASI 0.1: a component
 //!   that hands over more in one call traps, because arguments are copied before
 //!   the function is called. Its streams say how much they take, which is less.
+//! - What is written, made or created takes room of its mount's quotas before it is
+//!   done (`writes`); creating a file is done here, as it is opening.
 
 use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
@@ -25,6 +27,7 @@ use wasmtime::{AsContextMut, Caller, Extern, Memory, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p1::types::{Errno, Error, Fd, Filetype, Lookupflags};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as p1, WasiSnapshotPreview1};
+use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorType, ErrorCode, Host, HostDescriptor, OpenFlags, PathFlags,
 };
@@ -32,10 +35,13 @@ use wiggle::{GuestMemory, GuestPtr};
 
 use crate::{ComponentLinker, CoreLinker, Guest};
 
-const P1: &str = "wasi_snapshot_preview1";
+pub(crate) const P1: &str = "wasi_snapshot_preview1";
 
 /// The interface of files for components, as Wasmtime has just defined it.
-const P2: &str = "wasi:filesystem/types@0.2.12";
+pub(crate) const P2: &str = "wasi:filesystem/types@0.2.12";
+
+/// The flag of `path_open` by which a file is made that is not there.
+const CREATE: i32 = 1;
 
 /// Bytes that Wasmtime counts for one entry of a list of buffers, at most.
 const VECTOR_COST: usize = 16;
@@ -66,11 +72,20 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                 if !descriptors_left() {
                     return Ok(Errno::Nfile as i32);
                 }
-                if is_special(guest, &mut memory, dir, follow, name).await {
+                let found = look_at(guest, &mut memory, dir, follow, name).await;
+                if matches!(found, Found::Special) {
                     return Ok(Errno::Nxio as i32);
                 }
+                let makes = matches!(found, Found::Nothing) && create & CREATE != 0;
+                let room = match makes {
+                    true => guest.places.room(dir.cast_unsigned(), 1).await,
+                    false => None,
+                };
+                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                    return Ok(Errno::Nospc as i32);
+                }
                 guest.wasi.set_hostcall_fuel(fuel);
-                p1::path_open(
+                let opened = p1::path_open(
                     &mut guest.wasi,
                     &mut memory,
                     dir,
@@ -83,7 +98,13 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                     flags,
                     to,
                 )
-                .await
+                .await?;
+                if opened == Errno::Success as i32
+                    && let Some(fd) = read_u32(bytes, to)
+                {
+                    guest.places.opened(dir.cast_unsigned(), fd);
+                }
+                Ok(opened)
             })
         },
     )?;
@@ -98,7 +119,8 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                         let (memory, fuel) = enter(&mut caller)?;
                         let (bytes, guest) = memory.data_and_store_mut(&mut caller);
                         guest.wasi.set_hostcall_fuel(fuel);
-                        let short = Short::of(bytes, buffers, count, fuel);
+                        let max = room_in_fuel(fuel, count);
+                        let short = max.and_then(|max| Short::of(bytes, buffers, count, max));
                         let result = p1::$function(
                             &mut guest.wasi,
                             &mut GuestMemory::Unshared(bytes),
@@ -119,9 +141,7 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
         };
     }
     short!("fd_read", fd_read);
-    short!("fd_write", fd_write);
     short!("fd_pread", fd_pread, offset: i64);
-    short!("fd_pwrite", fd_pwrite, offset: i64);
     Ok(())
 }
 
@@ -140,42 +160,66 @@ pub(crate) fn descriptors_left() -> bool {
 }
 
 /// The guest's memory, and how much the host may copy in this call.
-fn enter(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<(Memory, usize)> {
+pub(crate) fn enter(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<(Memory, usize)> {
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         return Err(wasmtime::format_err!("missing required memory export"));
     };
     Ok((memory, caller.as_context_mut().hostcall_fuel()))
 }
 
-/// Whether `path` in `dir` names what must not be opened. What cannot be told,
-/// such as that it is not there, opening it will tell.
-async fn is_special(
+/// What a path names.
+enum Found {
+    /// What may be opened.
+    Plain,
+    /// What must not be.
+    Special,
+    /// Nothing, or nothing that can be told: opening it will tell.
+    Nothing,
+}
+
+/// What `path` in `dir` names.
+async fn look_at(
     guest: &mut Guest,
     memory: &mut GuestMemory<'_>,
     dir: i32,
     follow: i32,
     path: GuestPtr<str>,
-) -> bool {
+) -> Found {
     let Ok(follow) = Lookupflags::try_from(follow) else {
-        return false;
+        return Found::Nothing;
     };
     let wasi = &mut guest.wasi;
     match wasi
         .path_filestat_get(memory, Fd::from(dir), follow, path)
         .await
     {
-        Ok(found) => !matches!(
-            found.filetype,
-            Filetype::RegularFile | Filetype::Directory | Filetype::SymbolicLink
-        ),
+        Ok(found) => match found.filetype {
+            Filetype::RegularFile | Filetype::Directory | Filetype::SymbolicLink => Found::Plain,
+            _ => Found::Special,
+        },
         // Some kinds, such as sockets, have no name in WASI.
-        Err(error) => Error::downcast(error).is_err(),
+        Err(error) => match Error::downcast(error) {
+            Ok(_) => Found::Nothing,
+            Err(_) => Found::Special,
+        },
     }
+}
+
+/// Bytes that one call may copy, beside its list of buffers.
+pub(crate) fn room_in_fuel(fuel: usize, count: i32) -> Option<usize> {
+    let list = (count.cast_unsigned() as usize).checked_mul(VECTOR_COST)?;
+    fuel.checked_sub(list)
+}
+
+/// A number in a guest's memory.
+pub(crate) fn read_u32(memory: &[u8], at: i32) -> Option<u32> {
+    let bytes = memory.get(at.cast_unsigned() as usize..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*bytes))
 }
 
 /// A buffer of a guest that is too long for one call and was made shorter in the
 /// list of buffers, of which one call uses the first that is not empty.
-struct Short {
+pub(crate) struct Short {
     /// Where its length stands.
     at: usize,
     length: [u8; 4],
@@ -183,12 +227,12 @@ struct Short {
 }
 
 impl Short {
-    fn of(memory: &mut [u8], buffers: i32, count: i32, fuel: usize) -> Option<Self> {
+    /// Makes the first buffer that is not empty no longer than `max`, if it is.
+    pub(crate) fn of(memory: &mut [u8], buffers: i32, count: i32, max: usize) -> Option<Self> {
         let (buffers, count) = (
             buffers.cast_unsigned() as usize,
             count.cast_unsigned() as usize,
         );
-        let max = fuel.checked_sub(count.checked_mul(VECTOR_COST)?)?;
         let list = memory.get_mut(buffers..)?.chunks_exact_mut(8).take(count);
         for (n, buffer) in list.enumerate() {
             let length: [u8; 4] = buffer[4..].try_into().ok()?;
@@ -210,7 +254,7 @@ impl Short {
     }
 
     /// Gives the guest its list back, unless it was read into.
-    fn undo(self, memory: &mut [u8]) {
+    pub(crate) fn undo(self, memory: &mut [u8]) {
         if let Some(length) = memory.get_mut(self.at..self.at + 4)
             && *length == self.shortened
         {
@@ -236,22 +280,44 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 if !descriptors_left() {
                     return Ok((Err(ErrorCode::InsufficientMemory),));
                 }
-                let mut files = store.data_mut().filesystem();
-                let look = Resource::new_borrow(dir.rep());
-                let found = files.stat_at(look, follow, path.clone()).await;
-                if found.is_ok_and(|found| !is_openable(found.type_)) {
-                    return Ok((Err(ErrorCode::NoSuchDevice),));
+                let guest = store.data_mut();
+                let parent = dir.rep();
+                let look = Resource::new_borrow(parent);
+                let found = guest.filesystem().stat_at(look, follow, path.clone()).await;
+                let room = match found {
+                    Ok(found) if !is_openable(found.type_) => {
+                        return Ok((Err(ErrorCode::NoSuchDevice),));
+                    }
+                    Err(_) if create.contains(OpenFlags::CREATE) => {
+                        guest.places.room(parent, 1).await
+                    }
+                    _ => None,
+                };
+                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                    return Ok((Err(ErrorCode::InsufficientSpace),));
                 }
+                let mut files = guest.filesystem();
                 let opened = files.open_at(dir, follow, path, create, flags).await;
-                // What is no error code must end the guest.
-                Ok((match opened {
-                    Ok(opened) => Ok(opened),
-                    Err(error) => Err(files.convert_error_code(error)?),
-                },))
+                let opened = told(guest, opened)?;
+                if let Ok(opened) = &opened {
+                    guest.places.opened(parent, opened.rep());
+                }
+                Ok((opened,))
             })
         },
     )?;
     Ok(())
+}
+
+/// An error code for the guest; what is none must end it.
+pub(crate) fn told<T>(
+    guest: &mut Guest,
+    result: FsResult<T>,
+) -> wasmtime::Result<Result<T, ErrorCode>> {
+    Ok(match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(guest.filesystem().convert_error_code(error)?),
+    })
 }
 
 fn is_openable(kind: DescriptorType) -> bool {

@@ -9,6 +9,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use crate::executor::Cell;
 use crate::limiter::Limiter;
 use crate::network::Reach;
+use crate::places::Places;
 
 /// The host's side of one running guest. Host functions of an embedder get it
 /// through `Caller::data` and ask it who calls.
@@ -16,6 +17,8 @@ pub struct Guest {
     pub(crate) wasi: WasiP1Ctx,
     pub(crate) limiter: Limiter,
     pub(crate) cell: Arc<Cell>,
+    /// Where its descriptors lie.
+    pub(crate) places: Places,
     /// Its network, if it has one.
     pub(crate) reach: Option<Reach>,
     pub(crate) extension: Option<Arc<dyn Any + Send + Sync>>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::{Caller, StoreContextMut};
 
 use crate::trap::ExitCode;
-use crate::{Guest, files, network};
+use crate::{Guest, files, network, writes};
 
 /// Defines functions for core modules. An embedder's functions go here.
 pub type CoreLinker = wasmtime::Linker<Guest>;
@@ -26,6 +26,7 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
     // Wasmtime's own refuses codes above 125; containers have 0 to 255.
     linker.allow_shadowing(true);
     files::core(linker)?;
+    writes::core(linker)?;
     linker.func_wrap(
         "wasi_snapshot_preview1",
         "proc_exit",
@@ -51,6 +52,7 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     files::component(linker)?;
+    writes::component(linker)?;
     network::component(linker)?;
     linker.allow_shadowing(false);
     let mut signals = linker.instance(SIGNALS)?;

@@ -14,6 +14,7 @@ use crate::limiter::Limiter;
 use crate::module::{Entry, START};
 use crate::network::Reach;
 use crate::output::{Pipe, Stream};
+use crate::places::Places;
 use crate::trap::{Killed, exit_of, printable};
 use crate::{Exit, Limits, Module, Mount, Task, Usage};
 
@@ -54,6 +55,7 @@ impl Drop for Metered {
             cpu: std::time::Duration::ZERO,
             fuel: self.fuel.map(used),
             memory_bytes_peak: guest.limiter.peak(),
+            written_bytes: guest.cell.live_usage().written_bytes,
         });
     }
 }
@@ -85,13 +87,15 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
     for (name, value) in &task.env_own {
         wasi.env(name, value);
     }
+    let mut preopened: Vec<usize> = (0..task.mounts.len()).collect();
     for mount in task.mounts.iter() {
         open(&mut wasi, mount, "", &mount.guest_path)?;
     }
     if let Some(dir) = &task.working_dir {
         wasi.initial_cwd(&**dir);
-        if let Some((mount, rest)) = mount_of(&task.mounts, dir) {
+        if let Some((number, mount, rest)) = mount_of(&task.mounts, dir) {
             open(&mut wasi, mount, rest, ".")?;
+            preopened.push(number);
         }
     }
     let reach = task.network.map(|network| Reach::open(network, &mut wasi));
@@ -110,6 +114,7 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
         wasi,
         limiter: Limiter::new(Arc::clone(cell), main, memory_bytes_max, limits),
         cell: Arc::clone(cell),
+        places: Places::new(task.mounts, preopened),
         reach,
         extension: task.extension,
     };
@@ -189,17 +194,18 @@ fn open(
         .map_err(|_| refused())
 }
 
-/// The mount that `dir` lies in, the deepest one, and the rest of the path.
-fn mount_of<'a>(mounts: &'a [Mount], dir: &'a str) -> Option<(&'a Mount, &'a str)> {
+/// The mount that `dir` lies in, the deepest one, with its number, and the rest of the path.
+fn mount_of<'a>(mounts: &'a [Mount], dir: &'a str) -> Option<(usize, &'a Mount, &'a str)> {
     mounts
         .iter()
-        .filter_map(|mount| {
+        .enumerate()
+        .filter_map(|(number, mount)| {
             let rest = dir.strip_prefix(mount.guest_path.trim_end_matches('/'))?;
             let inside = rest.is_empty() || rest.starts_with('/');
-            inside.then(|| (mount, rest.trim_matches('/')))
+            inside.then(|| (number, mount, rest.trim_matches('/')))
         })
-        .filter(|(_, rest)| !rest.split('/').any(|part| part == ".."))
-        .max_by_key(|(mount, _)| mount.guest_path.len())
+        .filter(|(_, _, rest)| !rest.split('/').any(|part| part == ".."))
+        .max_by_key(|(_, mount, _)| mount.guest_path.len())
 }
 
 async fn core(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::executor::Cell;
-use crate::{Cpu, Input, Module, Network, Output, Signal};
+use crate::{Cpu, Input, Module, Network, Output, Quota, Signal};
 
 /// One run of one container.
 pub struct Task {
@@ -52,6 +52,8 @@ pub struct Mount {
     pub guest_path: String,
     /// Nothing in it may be changed.
     pub read_only: bool,
+    /// How much its files may grow: all of them hold.
+    pub quotas: Arc<[Arc<Quota>]>,
 }
 
 /// Takes the end of a run. Called on a guest thread, so it must be quick and must not block.
@@ -85,6 +87,8 @@ pub struct Usage {
     pub fuel: Option<u64>,
     /// The most bytes of linear memories and tables held at once.
     pub memory_bytes_peak: u64,
+    /// Bytes written to files.
+    pub written_bytes: u64,
 }
 
 /// What guests use while they run.
@@ -95,6 +99,8 @@ pub struct LiveUsage {
     /// Bytes of linear memories and tables that are held now, whether or not they
     /// were ever touched.
     pub memory_bytes: u64,
+    /// Bytes written to files so far.
+    pub written_bytes: u64,
 }
 
 /// How a run ended.

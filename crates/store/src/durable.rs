@@ -47,9 +47,9 @@ use redb::TableDefinition;
 ///
 /// Format 2 knows generic objects, the metadata of single pods, and events that
 /// count; format 3 has a pod spec once, however many Jobs and templates have it; in format 4
-/// Secrets may be encrypted.
+/// Secrets may be encrypted; format 5 knows how much a container has written.
 /// What older ones wrote can be read, and is written anew when it changes.
-pub(crate) const FORMAT: u64 = 4;
+pub(crate) const FORMAT: u64 = 5;
 
 /// What describes the store itself.
 pub(crate) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");

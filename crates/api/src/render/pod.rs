@@ -200,6 +200,9 @@ fn usage(usage: &Usage) -> Json {
         "cpuSeconds": usage.cpu.as_secs_f64(),
         "memoryBytesPeak": usage.memory_bytes_peak,
     });
+    if usage.written_bytes > 0 {
+        object["writtenBytes"] = Json::from(usage.written_bytes);
+    }
     if let Some(fuel) = usage.fuel {
         object["fuel"] = Json::from(fuel);
     }

@@ -50,6 +50,7 @@ impl Tree {
             dir: std::fs::File::open(self.path().join(name)).unwrap().into(),
             guest_path: format!("/{name}"),
             read_only,
+            quotas: Arc::default(),
         };
         Arc::from([mount("rw", false), mount("ro", true)])
     }
@@ -82,31 +83,31 @@ const ELOOP: u8 = 32;
 
 /// Rights to read, and to read and write.
 const READ: u64 = 1 << 1;
-const BOTH: u64 = READ | 1 << 6;
+pub(crate) const BOTH: u64 = READ | 1 << 6;
 
 /// Strings one after another, and where each is: address and length.
 #[derive(Default)]
-struct Strings {
+pub(crate) struct Strings {
     bytes: Vec<u8>,
 }
 
 const STRINGS_AT: usize = 65536;
 
 impl Strings {
-    fn add(&mut self, text: &[u8]) -> String {
+    pub(crate) fn add(&mut self, text: &[u8]) -> String {
         let at = STRINGS_AT + self.bytes.len();
         self.bytes.extend(text);
         format!("(i32.const {at}) (i32.const {})", text.len())
     }
 
-    fn segment(&self) -> String {
+    pub(crate) fn segment(&self) -> String {
         format!("(data (i32.const {STRINGS_AT}) \"{}\")", data(&self.bytes))
     }
 }
 
 /// A guest that makes `calls`, each of which leaves an errno, and writes the
 /// errnos as bytes.
-fn errnos(strings: &Strings, calls: &[String]) -> Vec<u8> {
+pub(crate) fn errnos(strings: &Strings, calls: &[String]) -> Vec<u8> {
     let mut start = String::new();
     for (n, call) in calls.iter().enumerate() {
         writeln!(start, "(i32.store8 (i32.const {}) {call})", 4096 + n).unwrap();
@@ -124,7 +125,7 @@ fn errnos(strings: &Strings, calls: &[String]) -> Vec<u8> {
     )
 }
 
-fn open(dir: u32, path: &str, follow: u32, oflags: u32, rights: u64) -> String {
+pub(crate) fn open(dir: u32, path: &str, follow: u32, oflags: u32, rights: u64) -> String {
     format!(
         "(call $path_open (i32.const {dir}) (i32.const {follow}) {path} (i32.const {oflags})
             (i64.const {rights}) (i64.const 0) (i32.const 0) (i32.const 0))"

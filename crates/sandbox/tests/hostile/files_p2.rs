@@ -9,6 +9,9 @@ use crate::wat::command;
 /// The place of `no-such-device` in `error-code`.
 const NO_SUCH_DEVICE: u32 = 29;
 
+/// That of `insufficient-space`.
+const INSUFFICIENT_SPACE: u32 = 23;
+
 const ERROR_CODES: &str = "access would-block already bad-descriptor busy deadlock quota exist
     file-too-large illegal-byte-sequence in-progress interrupted invalid io is-directory loop
     too-many-links message-size name-too-long no-device no-entry no-lock insufficient-memory
@@ -23,7 +26,20 @@ fn component(check: &str) -> Vec<u8> {
         .map(|code| format!(" \"{code}\""))
         .collect();
     let types = format!(
-        r#"(import "wasi:filesystem/types@0.2.0" (instance $types
+        r#"(import "wasi:io/error@0.2.0" (instance $errors (export "error" (type (sub resource)))))
+        (alias export $errors "error" (type $error))
+        (import "wasi:io/streams@0.2.0" (instance $streams
+            (alias outer 1 $error (type $outer))
+            (export "error" (type $e (eq $outer)))
+            (export "output-stream" (type $o (sub resource)))
+            (type $stream_error (variant (case "last-operation-failed" (own $e)) (case "closed")))
+            (export "stream-error" (type $se (eq $stream_error)))
+            (export "[method]output-stream.blocking-write-and-flush" (func
+                (param "self" (borrow $o)) (param "contents" (list u8)) (result (result (error $se)))))))
+        (alias export $streams "output-stream" (type $stream))
+        (import "wasi:filesystem/types@0.2.0" (instance $types
+            (alias outer 1 $stream (type $outer))
+            (export "output-stream" (type $o (eq $outer)))
             (export "descriptor" (type $d (sub resource)))
             (type $path_flags (flags "symlink-follow"))
             (export "path-flags" (type $pf (eq $path_flags)))
@@ -39,6 +55,8 @@ fn component(check: &str) -> Vec<u8> {
                 (param "flags" $df) (result (result (own $d) (error $ec)))))
             (export "[method]descriptor.write" (func (param "self" (borrow $d))
                 (param "buffer" (list u8)) (param "offset" u64) (result (result u64 (error $ec)))))
+            (export "[method]descriptor.append-via-stream" (func (param "self" (borrow $d))
+                (result (result (own $o) (error $ec)))))
             (export "[method]descriptor.read" (func (param "self" (borrow $d))
                 (param "length" u64) (param "offset" u64)
                 (result (result (tuple (list u8) bool) (error $ec)))))))
@@ -60,6 +78,12 @@ fn component(check: &str) -> Vec<u8> {
         lower("open", "$types", "[method]descriptor.open-at"),
         lower("write", "$types", "[method]descriptor.write"),
         lower("read", "$types", "[method]descriptor.read"),
+        lower("append", "$types", "[method]descriptor.append-via-stream"),
+        lower(
+            "put",
+            "$streams",
+            "[method]output-stream.blocking-write-and-flush",
+        ),
     ]
     .concat();
     command(
@@ -78,9 +102,11 @@ fn component(check: &str) -> Vec<u8> {
                 (import "fs" "open" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
                 (import "fs" "write" (func $write (param i32 i32 i32 i64 i32)))
                 (import "fs" "read" (func $read (param i32 i64 i64 i32)))
+                (import "fs" "append" (func $append (param i32 i32)))
+                (import "fs" "put" (func $put (param i32 i32 i32 i32)))
                 (data (i32.const 1024) "file") (data (i32.const 1040) "fifo")
                 (data (i32.const 1056) "sock")
-                (func (export "run") (result i32) (local $dir i32)
+                (func (export "run") (result i32) (local $dir i32) (local $n i32)
                     (call $dirs (i32.const 64))
                     (local.set $dir (i32.load (i32.load (i32.const 64))))
                     (i32.eqz {check})))
@@ -88,6 +114,7 @@ fn component(check: &str) -> Vec<u8> {
                 (with "libc" (instance $libc))
                 (with "fs" (instance (export "dirs" (func $dirs_core))
                     (export "open" (func $open_core)) (export "write" (func $write_core))
+                    (export "append" (func $append_core)) (export "put" (func $put_core))
                     (export "read" (func $read_core))))))"#
         ),
         "",
@@ -143,6 +170,40 @@ fn writes(bytes: usize) -> Vec<u8> {
             drop (i32.gt_u (i32.load (i32.const 72)) (i32.const 0)))",
         open(1024),
         2 * bytes
+    ))
+}
+
+/// Writes blocks to its file until one is refused for want of room, as it must be.
+pub(crate) fn fills(by_stream: bool) -> Vec<u8> {
+    let (first, again, refused) = if by_stream {
+        (
+            "(call $append (local.get $dir) (i32.const 64))
+                (br_if $no (i32.load8_u (i32.const 64)))
+                (local.set $dir (i32.load (i32.const 68)))",
+            "(call $put (local.get $dir) (i32.const 4096) (i32.const 4096) (i32.const 64))",
+            // last-operation-failed
+            "(i32.eqz (i32.load8_u (i32.const 68)))".to_owned(),
+        )
+    } else {
+        (
+            "",
+            "(call $write (local.get $dir) (i32.const 4096) (i32.const 4096)
+                (i64.mul (i64.extend_i32_u (local.get $n)) (i64.const 4096)) (i32.const 64))",
+            format!("(i32.eq (i32.load8_u (i32.const 72)) (i32.const {INSUFFICIENT_SPACE}))"),
+        )
+    };
+    component(&format!(
+        "(block $no (result i32) (i32.const 0) {}
+            (br_if $no (i32.load8_u (i32.const 64)))
+            (local.set $dir (i32.load (i32.const 68)))
+            {first}
+            (loop $next
+                {again}
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $next (i32.and (i32.eqz (i32.load8_u (i32.const 64)))
+                    (i32.lt_u (local.get $n) (i32.const 10000)))))
+            drop (i32.and (i32.load8_u (i32.const 64)) {refused}))",
+        open(1024)
     ))
 }
 

@@ -47,7 +47,7 @@
 //! | T37 environment | `start::t37_*` | what the task gives |
 //! | T38 clocks, Spectre | `hostcalls::t38_*` | no threads, no atomics. **Wall** |
 //! | T39 residue | `residue::t39_*` | nothing is found |
-//! | T40 sparse files, full disks | `files::t40_*`, host `t40_*` | errno; Evicted |
+//! | T40 sparse files, full disks | `files::t40_*`, `quotas::t40_*`, host `t40_*` | errno; Evicted |
 //! | T41 large directories | `hostcalls::t41_*` | Killed(Deadline) |
 //! | T42 wasi:http | `start::t35_t42_*` | not offered: the import is unknown |
 //! | T43 handles | `hostcalls::t43_*` | Trap |
@@ -81,6 +81,7 @@ mod files;
 mod files_p2;
 mod hostcalls;
 mod memory;
+mod quotas;
 mod residue;
 mod start;
 #[path = "../support/mod.rs"]

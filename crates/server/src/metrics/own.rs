@@ -88,6 +88,12 @@ fn sandboxes(text: &mut Text, figures: &Figures) {
         usage.memory_bytes,
     );
     let mut family = text.family(
+        "wasmjob_guest_written_bytes_total",
+        Kind::Counter,
+        "Bytes that all guests have written to files.",
+    );
+    family.sample("", &[], usage.written_bytes);
+    let mut family = text.family(
         "wasmjob_guest_cpu_seconds_total",
         Kind::Counter,
         "Processor time of all guests.",

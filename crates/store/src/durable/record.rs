@@ -516,6 +516,7 @@ mod tests {
                     cpu: Duration::from_millis(3),
                     fuel: Some(4),
                     memory_bytes_peak: 5,
+                    written_bytes: 0,
                 },
             })),
             last_terminated: None,
@@ -612,8 +613,8 @@ mod tests {
     /// When this fails, disks that were written before cannot be read: raise
     /// `FORMAT`, and read the older one.
     #[test]
-    fn the_form_of_rows_is_that_of_format_4() {
-        assert_eq!(super::super::FORMAT, 4);
+    fn the_form_of_rows_is_that_of_format_5() {
+        assert_eq!(super::super::FORMAT, 5);
         let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let generic = crate::GenericObject {
             uid: Uid::from_random(4),
@@ -622,11 +623,17 @@ mod tests {
             name: "g".into(),
             json: b"{}".to_vec().into(),
         };
+        let writer = Usage {
+            written_bytes: 9,
+            fuel: Some(4),
+            ..Usage::default()
+        };
         let rows = [
             hex(job_to_bytes(&job(), 7).unwrap()),
             hex(job_status_to_bytes(&job()).unwrap()),
             hex(template_to_bytes(&pod().template, 7).unwrap()),
             hex(pod_to_bytes(&pod(), 7).unwrap()),
+            hex(to_bytes(&writer).unwrap()),
             hex(event_to_bytes(&event()).unwrap()),
             hex(to_bytes(&generic).unwrap()),
         ];

@@ -215,6 +215,7 @@ impl Work {
                     cpu: Duration::from_nanos(self.random.random_range(0..1 << 40)),
                     fuel: Some(self.random.random()),
                     memory_bytes_peak: 1 << 20,
+                    written_bytes: 0,
                 },
             })),
             ..ContainerStatus::default()

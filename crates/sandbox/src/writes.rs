@@ -1,0 +1,433 @@
+//! What adds to the files of a mount: room is taken first, and what was written is told.
+//!
+//! Moving and linking from one mount to another are refused (`EXDEV`, 0.2:
+//! `cross-device`), as between file systems: they would bring files past their
+//! limits. Making a file longer without writing takes no room, as such files have
+//! holes; WASI's `fd_allocate` is not there in Wasmtime.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::io::Errno as OsError;
+use wasmtime::component::Resource;
+use wasmtime::{Caller, StoreContextMut};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p1::types::Errno;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as p1, WasiSnapshotPreview1};
+use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor, PathFlags};
+use wasmtime_wasi::p2::{
+    DynOutputStream, FsResult, OutputStream, Pollable, StreamError, StreamResult,
+};
+use wiggle::GuestMemory;
+
+use crate::executor::Cell;
+use crate::files::{P1, P2, Short, enter, read_u32, room_in_fuel, told};
+use crate::quota::{Quotas, Room};
+use crate::{ComponentLinker, CoreLinker, Guest};
+
+/// The interface of preopened directories, as Wasmtime has just defined it.
+const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
+
+/// Bytes that a directory or a link is taken to need.
+const ENTRY_BYTES: u64 = 4_096;
+
+/// The most that a stream takes at once.
+const PERMIT_BYTES: usize = 64 << 10;
+
+/// Redefines what differs; shadowing must be allowed.
+pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
+    macro_rules! write {
+        ($name:literal, $function:ident $(, $more:ident: $ty:ty)*) => {
+            linker.func_wrap_async(
+                P1,
+                $name,
+                |mut caller: Caller<'_, Guest>,
+                 (fd, buffers, count, $($more,)* done): (i32, i32, i32, $($ty,)* i32)| {
+                    Box::new(async move {
+                        let (memory, fuel) = enter(&mut caller)?;
+                        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+                        let mut max = room_in_fuel(fuel, count);
+                        let wanted = first_length(bytes, buffers, count);
+                        let room = match wanted.min(max.unwrap_or(0) as u64) {
+                            0 => None,
+                            some => guest.places.room(fd.cast_unsigned(), some).await,
+                        };
+                        if let Some(room) = &room {
+                            if room.bytes == 0 {
+                                return Ok(Errno::Nospc as i32);
+                            }
+                            max = usize::try_from(room.bytes).ok();
+                        }
+                        guest.wasi.set_hostcall_fuel(fuel);
+                        let short = max.and_then(|max| Short::of(bytes, buffers, count, max));
+                        let result = p1::$function(
+                            &mut guest.wasi,
+                            &mut GuestMemory::Unshared(bytes),
+                            fd,
+                            buffers,
+                            count,
+                            $($more,)*
+                            done,
+                        )
+                        .await;
+                        if let Some(short) = short {
+                            short.undo(bytes);
+                        }
+                        if matches!(result, Ok(error) if error == Errno::Success as i32)
+                            && guest.places.is_file(fd.cast_unsigned())
+                        {
+                            let written = read_u32(bytes, done).unwrap_or(0);
+                            guest.cell.wrote(written.into());
+                        }
+                        result
+                    })
+                },
+            )?;
+        };
+    }
+    write!("fd_write", fd_write);
+    write!("fd_pwrite", fd_pwrite, offset: i64);
+
+    macro_rules! make {
+        ($name:literal, $function:ident, ($($before:ident),*) $dir:ident ($($after:ident),*), [$($ty:ty),*]) => {
+            linker.func_wrap_async(
+                P1,
+                $name,
+                |mut caller: Caller<'_, Guest>, ($($before,)* $dir, $($after,)*): ($($ty,)*)| {
+                    Box::new(async move {
+                        let (memory, fuel) = enter(&mut caller)?;
+                        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+                        let room = guest.places.room($dir.cast_unsigned(), ENTRY_BYTES).await;
+                        if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                            return Ok(Errno::Nospc as i32);
+                        }
+                        guest.wasi.set_hostcall_fuel(fuel);
+                        let mut memory = GuestMemory::Unshared(bytes);
+                        p1::$function(&mut guest.wasi, &mut memory, $($before,)* $dir, $($after,)*).await
+                    })
+                },
+            )?;
+        };
+    }
+    make!("path_create_directory", path_create_directory, () dir (path, length), [i32, i32, i32]);
+    make!("path_symlink", path_symlink, (old, old_length) dir (path, length), [i32, i32, i32, i32, i32]);
+
+    macro_rules! within_mount {
+        ($name:literal, $function:ident, $from:ident ($($between:ident),*) $to:ident ($($after:ident),*), [$($ty:ty),*]) => {
+            linker.func_wrap_async(
+                P1,
+                $name,
+                |mut caller: Caller<'_, Guest>, ($from, $($between,)* $to, $($after,)*): ($($ty,)*)| {
+                    Box::new(async move {
+                        let (memory, fuel) = enter(&mut caller)?;
+                        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+                        if !guest.places.are_together($from.cast_unsigned(), $to.cast_unsigned()) {
+                            return Ok(Errno::Xdev as i32);
+                        }
+                        guest.wasi.set_hostcall_fuel(fuel);
+                        let mut memory = GuestMemory::Unshared(bytes);
+                        p1::$function(&mut guest.wasi, &mut memory, $from, $($between,)* $to, $($after,)*).await
+                    })
+                },
+            )?;
+        };
+    }
+    within_mount!("path_link", path_link, from (flags, old, old_length) to (new, new_length), [i32, i32, i32, i32, i32, i32, i32]);
+    within_mount!("path_rename", path_rename, from (old, old_length) to (new, new_length), [i32, i32, i32, i32, i32, i32]);
+
+    linker.func_wrap_async(
+        P1,
+        "fd_renumber",
+        |mut caller: Caller<'_, Guest>, (from, to): (i32, i32)| {
+            Box::new(async move {
+                let (memory, _) = enter(&mut caller)?;
+                let (bytes, guest) = memory.data_and_store_mut(&mut caller);
+                let mut memory = GuestMemory::Unshared(bytes);
+                let done = p1::fd_renumber(&mut guest.wasi, &mut memory, from, to).await?;
+                if done == Errno::Success as i32 && from != to {
+                    let (from, to) = (from.cast_unsigned(), to.cast_unsigned());
+                    guest.places.renumbered(from, to);
+                }
+                Ok(done)
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// The length of the first buffer that is not empty, which is the one that is used.
+fn first_length(memory: &[u8], buffers: i32, count: i32) -> u64 {
+    let list = memory
+        .get(buffers.cast_unsigned() as usize..)
+        .unwrap_or_default();
+    let lengths = list.chunks_exact(8).take(count.cast_unsigned() as usize);
+    let mut lengths = lengths.filter_map(|buffer| read_u32(buffer, 4));
+    lengths.find(|length| *length != 0).unwrap_or(0).into()
+}
+
+/// Redefines what differs; shadowing must be allowed.
+pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
+    linker.instance(PREOPENS)?.func_wrap(
+        "get-directories",
+        |mut store: StoreContextMut<'_, Guest>, (): ()| {
+            let guest = store.data_mut();
+            let all = guest.filesystem().get_directories()?;
+            guest.places.given_out(all.iter().map(|(dir, _)| dir.rep()));
+            Ok((all,))
+        },
+    )?;
+    let mut files = linker.instance(P2)?;
+    files.func_wrap_async(
+        "[method]descriptor.write",
+        |mut store: StoreContextMut<'_, Guest>,
+         (file, mut bytes, offset): (Resource<Descriptor>, Vec<u8>, u64)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                let room = match bytes.len() as u64 {
+                    0 => None,
+                    some => guest.places.room(file.rep(), some).await,
+                };
+                if let Some(room) = &room {
+                    if room.bytes == 0 {
+                        return Ok((Err(ErrorCode::InsufficientSpace),));
+                    }
+                    bytes.truncate(usize::try_from(room.bytes).unwrap_or(usize::MAX));
+                }
+                let written = guest.filesystem().write(file, bytes, offset).await;
+                if let Ok(written) = &written {
+                    guest.cell.wrote(*written);
+                }
+                Ok((told(guest, written)?,))
+            })
+        },
+    )?;
+    files.func_wrap(
+        "[method]descriptor.write-via-stream",
+        |mut store: StoreContextMut<'_, Guest>, (file, offset): (Resource<Descriptor>, u64)| {
+            let guest = store.data_mut();
+            let descriptor = file.rep();
+            let stream = guest.filesystem().write_via_stream(file, offset);
+            let stream = metered(guest, descriptor, stream)?;
+            Ok((told(guest, stream)?,))
+        },
+    )?;
+    files.func_wrap(
+        "[method]descriptor.append-via-stream",
+        |mut store: StoreContextMut<'_, Guest>, (file,): (Resource<Descriptor>,)| {
+            let guest = store.data_mut();
+            let descriptor = file.rep();
+            let stream = guest.filesystem().append_via_stream(file);
+            let stream = metered(guest, descriptor, stream)?;
+            Ok((told(guest, stream)?,))
+        },
+    )?;
+    files.func_wrap_async(
+        "[method]descriptor.create-directory-at",
+        |mut store: StoreContextMut<'_, Guest>, (dir, path): (Resource<Descriptor>, String)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                let room = guest.places.room(dir.rep(), ENTRY_BYTES).await;
+                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                    return Ok((Err(ErrorCode::InsufficientSpace),));
+                }
+                let made = guest.filesystem().create_directory_at(dir, path).await;
+                Ok((told(guest, made)?,))
+            })
+        },
+    )?;
+    files.func_wrap_async(
+        "[method]descriptor.symlink-at",
+        |mut store: StoreContextMut<'_, Guest>,
+         (dir, old, new): (Resource<Descriptor>, String, String)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                let room = guest.places.room(dir.rep(), ENTRY_BYTES).await;
+                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                    return Ok((Err(ErrorCode::InsufficientSpace),));
+                }
+                let made = guest.filesystem().symlink_at(dir, old, new).await;
+                Ok((told(guest, made)?,))
+            })
+        },
+    )?;
+    files.func_wrap_async(
+        "[method]descriptor.link-at",
+        |mut store: StoreContextMut<'_, Guest>,
+         (from, flags, old, to, new): (
+            Resource<Descriptor>,
+            PathFlags,
+            String,
+            Resource<Descriptor>,
+            String,
+        )| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                if !guest.places.are_together(from.rep(), to.rep()) {
+                    return Ok((Err(ErrorCode::CrossDevice),));
+                }
+                let mut files = guest.filesystem();
+                let linked = files.link_at(from, flags, old, to, new).await;
+                Ok((told(guest, linked)?,))
+            })
+        },
+    )?;
+    files.func_wrap_async(
+        "[method]descriptor.rename-at",
+        |mut store: StoreContextMut<'_, Guest>,
+         (from, old, to, new): (Resource<Descriptor>, String, Resource<Descriptor>, String)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                if !guest.places.are_together(from.rep(), to.rep()) {
+                    return Ok((Err(ErrorCode::CrossDevice),));
+                }
+                let moved = guest.filesystem().rename_at(from, old, to, new).await;
+                Ok((told(guest, moved)?,))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// Has a stream to a file take room for what is written, and tell of it.
+fn metered(
+    guest: &mut Guest,
+    descriptor: u32,
+    stream: FsResult<Resource<DynOutputStream>>,
+) -> wasmtime::Result<FsResult<Resource<DynOutputStream>>> {
+    let stream = match stream {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Err(error)),
+    };
+    let quotas = guest.places.quotas(descriptor).cloned();
+    let cell = Arc::clone(&guest.cell);
+    let table = guest.ctx().table;
+    let inner = table.delete(stream)?;
+    let stream: DynOutputStream = Box::new(Metered {
+        inner,
+        cell,
+        quotas: quotas.filter(|quotas| !quotas.is_empty()),
+        permit: None,
+        writing: None,
+        full: false,
+    });
+    Ok(Ok(table.push(stream)?))
+}
+
+/// A stream to a file.
+struct Metered {
+    inner: DynOutputStream,
+    cell: Arc<Cell>,
+    /// The limits, if there are any.
+    quotas: Option<Quotas>,
+    /// Room for what was allowed to be written.
+    permit: Option<Room>,
+    /// Room for what is being written.
+    writing: Option<Room>,
+    /// There was no room.
+    full: bool,
+}
+
+impl Metered {
+    /// Tells the guest once that there is no room.
+    fn no_room(&mut self) -> StreamError {
+        self.full = false;
+        let error = std::io::Error::from(OsError::NOSPC);
+        StreamError::LastOperationFailed(error.into())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Metered {
+    async fn ready(&mut self) {
+        self.inner.ready().await;
+        self.writing = None;
+        if let Some(quotas) = &self.quotas
+            && self.permit.is_none()
+            && !self.full
+        {
+            let room = Room::take(quotas, PERMIT_BYTES as u64).await;
+            self.full = room.bytes == 0;
+            self.permit = (!self.full).then_some(room);
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl OutputStream for Metered {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let length = bytes.len();
+        if let Some(quotas) = &self.quotas
+            && length > 0
+        {
+            let permit = self.permit.take();
+            let Some(permit) = permit.filter(|permit| length as u64 <= permit.bytes) else {
+                let text = "write not permitted: check_write not called first";
+                return Err(StreamError::Trap(wasmtime::format_err!("{text}")));
+            };
+            // Of the permit, only what is used.
+            permit.give_back();
+            self.writing = Room::take_known(quotas, length as u64);
+        }
+        self.inner.write(bytes)?;
+        self.cell.wrote(length as u64);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.inner.flush()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        let ready = self.inner.check_write()?.min(PERMIT_BYTES);
+        let Some(quotas) = &self.quotas else {
+            return Ok(ready);
+        };
+        if ready == 0 {
+            return Ok(0);
+        }
+        self.writing = None;
+        if self.permit.is_none() && !self.full {
+            self.permit = Room::take_known(quotas, PERMIT_BYTES as u64);
+        }
+        match &self.permit {
+            Some(permit) => Ok(usize::try_from(permit.bytes).map_or(ready, |room| room.min(ready))),
+            None if self.full => Err(self.no_room()),
+            // Whoever waits until it is ready has it looked for.
+            None => Ok(0),
+        }
+    }
+
+    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let length = bytes.len() as u64;
+        if let Some(quotas) = &self.quotas {
+            self.inner.ready().await;
+            (self.writing, self.permit, self.full) = (None, None, false);
+            let room = Room::take(quotas, length).await;
+            if room.bytes < length {
+                room.give_back();
+                return Err(self.no_room());
+            }
+            self.writing = Some(room);
+        }
+        let written = self.inner.blocking_write_and_flush(bytes).await;
+        self.writing = None;
+        if written.is_ok() {
+            self.cell.wrote(length);
+        }
+        written
+    }
+
+    async fn cancel(&mut self) {
+        self.inner.cancel().await;
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.give_back();
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Guests that want more of the disk than they may have: T40 where it is limited.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use wasmjob_sandbox::{Exit, Mount, Quota};
+
+use crate::attack::row;
+use crate::files::{Strings, errnos, open};
+use crate::files_p2;
+use crate::wat::p1_exits;
+
+const LIMIT: u64 = 256 << 10;
+
+/// What a write may take beyond the limit: the blocks in which it begins and ends.
+const SLACK: u64 = 2 * 4096;
+
+const ENOSPC: u8 = 51;
+const EXDEV: u8 = 75;
+
+/// Bytes that what stands in a directory takes.
+fn taken(dir: &Path) -> u64 {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        bytes += metadata.blocks() * 512;
+        if metadata.is_dir() {
+            bytes += taken(&entry.path());
+        }
+    }
+    bytes
+}
+
+/// Two empty directories for guests, of which the first is limited.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["limited", "free"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn taken(&self) -> u64 {
+        taken(&self.0.path().join("limited"))
+    }
+
+    /// 3 is /limited, 4 is /free.
+    fn mounts(&self) -> Arc<[Mount]> {
+        let dir = self.0.path().join("limited");
+        let quota = Arc::new(Quota::new(LIMIT, move || taken(&dir)));
+        let mount = |name: &str, quotas: &[Arc<Quota>]| Mount {
+            dir: std::fs::File::open(self.0.path().join(name))
+                .unwrap()
+                .into(),
+            guest_path: format!("/{name}"),
+            read_only: false,
+            quotas: quotas.into(),
+        };
+        Arc::from([mount("limited", &[quota]), mount("free", &[])])
+    }
+}
+
+/// A guest that does `again` until it leaves an errno, with which it exits; it is `255` if
+/// that went well 100,000 times. Before, `first` is done.
+fn until_it_fails(strings: &Strings, first: &str, again: &str) -> Vec<u8> {
+    let segment = format!(
+        "{} (data (i32.const 16) \"\\00\\00\\02\\00\\00\\00\\01\\00\\00\\00\\02\\00\\01\\00\\00\\00\")",
+        strings.segment()
+    );
+    p1_exits(
+        16,
+        &segment,
+        &format!(
+            "(block (result i32) {first} (loop $next (result i32)
+                (local.set $i ({again}))
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $next (i32.and (i32.eqz (local.get $i))
+                    (i32.lt_u (local.get $n) (i32.const 100000))))
+                (if (result i32) (local.get $i) (then (local.get $i)) (else (i32.const 255)))))"
+        ),
+    )
+}
+
+#[test]
+fn t40_a_file_grows_to_the_limit_and_no_further() {
+    row(|sandbox| {
+        for (list, call) in [
+            (
+                16,
+                "$fd_write (i32.load (i32.const 0)) (i32.const 16) (i32.const 1) (i32.const 8)",
+            ),
+            (
+                24,
+                "$fd_pwrite (i32.load (i32.const 0)) (i32.const 24) (i32.const 1)
+                    (i64.mul (i64.extend_i32_u (local.get $n)) (i64.const 4096)) (i32.const 8)",
+            ),
+        ] {
+            let (disk, mut strings) = (Disk::new(), Strings::default());
+            let file = strings.add(b"file");
+            let first = format!("(drop {})", open(3, &file, 0, 1, crate::files::BOTH));
+            let wasm = until_it_fails(&strings, &first, &format!("call {call}"));
+            let end = sandbox.run_with(&wasm, |task| task.mounts = disk.mounts());
+            assert_eq!(end.exit, Exit::Code(ENOSPC), "{list}");
+            let taken = disk.taken();
+            assert!(taken <= LIMIT + SLACK, "{taken} bytes are taken");
+            assert!(taken >= LIMIT - SLACK, "{taken} bytes are taken");
+            assert!(end.usage.written_bytes > 0 && end.usage.written_bytes <= LIMIT);
+        }
+    });
+}
+
+#[test]
+fn t40_directories_links_and_empty_files_take_room_too() {
+    row(|sandbox| {
+        // The name is the number of the round.
+        let name = "(i32.const 32) (i32.const 4)";
+        let count = "(i32.store8 (i32.const 32) (i32.add (i32.const 65) (i32.and (local.get $n) (i32.const 15))))
+            (i32.store8 (i32.const 33) (i32.add (i32.const 65) (i32.and (i32.shr_u (local.get $n) (i32.const 4)) (i32.const 15))))
+            (i32.store8 (i32.const 34) (i32.add (i32.const 65) (i32.and (i32.shr_u (local.get $n) (i32.const 8)) (i32.const 15))))
+            (i32.store8 (i32.const 35) (i32.add (i32.const 65) (i32.and (i32.shr_u (local.get $n) (i32.const 12)) (i32.const 15))))";
+        let disk = Disk::new();
+        let made = format!(
+            "block (result i32) {count} (call $path_create_directory (i32.const 3) {name})"
+        );
+        let wasm = until_it_fails(&Strings::default(), "", &made);
+        let end = sandbox.run_with(&wasm, |task| task.mounts = disk.mounts());
+        // Where directories take blocks, they are refused when there are none.
+        let taken = disk.taken();
+        assert!(taken <= LIMIT + SLACK, "{taken} bytes are taken");
+        if taken > LIMIT / 2 {
+            assert_eq!(end.exit, Exit::Code(ENOSPC));
+        }
+    });
+}
+
+#[test]
+fn t40_nothing_is_brought_past_the_limit() {
+    let mut s = Strings::default();
+    let [file, moved, link] = ["file", "moved", "link"].map(|text| s.add(text.as_bytes()));
+    let both = crate::files::BOTH;
+    let big = "(i32.const 16) (i32.const 1)";
+    let calls = [
+        // Filled where it is free, and moved or linked to where it is not.
+        (open(4, &file, 0, 1, both), 0),
+        ("(block (result i32) (i32.store (i32.const 16) (i32.const 0)) (i32.store (i32.const 20) (i32.const 1048576)) (i32.const 0))".to_owned(), 0),
+        (format!("(call $fd_write (i32.load (i32.const 0)) {big} (i32.const 8))"), 0),
+        (format!("(call $path_rename (i32.const 4) {file} (i32.const 3) {moved})"), EXDEV),
+        (format!("(call $path_link (i32.const 4) (i32.const 0) {file} (i32.const 3) {link})"), EXDEV),
+        (format!("(call $path_rename (i32.const 4) {file} (i32.const 4) {moved})"), 0),
+        // A descriptor of what is limited takes the place of the one that is not.
+        (open(3, &file, 0, 1, both), 0),
+        ("(call $fd_renumber (i32.load (i32.const 0)) (i32.const 5))".to_owned(), 0),
+        (format!("(call $fd_write (i32.const 5) {big} (i32.const 8))"), 0),
+        (format!("(call $fd_write (i32.const 5) {big} (i32.const 8))"), ENOSPC),
+    ];
+    let (calls, expected): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+    row(|sandbox| {
+        let disk = Disk::new();
+        let end = sandbox.run_with(&errnos(&s, &calls), |task| task.mounts = disk.mounts());
+        assert_eq!((end.exit, end.stdout), (Exit::Code(0), expected.clone()));
+        assert!(
+            disk.taken() <= LIMIT + SLACK,
+            "{} bytes are taken",
+            disk.taken()
+        );
+    });
+}
+
+#[test]
+fn t40_components_write_as_much_as_there_is_room_for() {
+    row(|sandbox| {
+        for by_stream in [false, true] {
+            let disk = Disk::new();
+            std::fs::write(disk.0.path().join("limited/file"), "").unwrap();
+            let wasm = files_p2::fills(by_stream);
+            let end = sandbox.run_with(&wasm, |task| task.mounts = disk.mounts());
+            assert_eq!(end.exit, Exit::Code(0), "by stream: {by_stream}");
+            let taken = disk.taken();
+            assert!(
+                taken <= LIMIT + SLACK && taken >= LIMIT - SLACK,
+                "{taken} bytes are taken"
+            );
+            assert_eq!(end.usage.written_bytes, taken);
+        }
+    });
+}

@@ -11,6 +11,7 @@ const P1: &str = r#"
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "fd_allocate" (func $allocate (param i32 i64 i64) (result i32)))
     (import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "path_unlink_file" (func $unlink (param i32 i32 i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
     (import "wasmjob" "sleep-ms" (func $sleep (param i64) (result i32)))
     (memory (export "memory") 2)"#;
@@ -239,26 +240,36 @@ fn t04_fuel_ends_a_guest_with_152() {
 #[test]
 fn t40_a_full_empty_dir_evicts_the_pod() {
     // A file of 8 MiB, then it waits to be found.
-    let fill = wat(&format!(
-        r#"(module {P1} (data (i32.const 16) "big") (func (export "_start") (local $n i32)
+    let fill = |hide: &str| {
+        wat(&format!(
+            r#"(module {P1} (data (i32.const 16) "big") (func (export "_start") (local $n i32)
             (drop (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 3) (i32.const 1)
                 (i64.const 66) (i64.const 0) (i32.const 0) (i32.const 0)))
+            {hide}
             (i32.store (i32.const 8) (i32.const 1024)) (i32.store (i32.const 12) (i32.const 65536))
             (loop (drop (call $write (i32.load (i32.const 0)) (i32.const 8) (i32.const 1) (i32.const 4)))
                 (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 128))))
             (loop (drop (call $sleep (i64.const 60000))) (br 0))))"#
-    ));
-    let host = host(fill);
-    let job = job(&host, "j", "", "volumeMounts: [{name: v, mountPath: /v}]");
-    let result = job.wait_blocking().unwrap();
-    let status = &result.pods[0].pod.status;
-    assert_eq!(status.reason.as_deref(), Some("Evicted"), "{status:?}");
-    let message = status.message.as_deref().unwrap();
-    assert!(
-        message.contains("Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\""),
-        "{message}"
-    );
-    still_works(&host);
+        ))
+    };
+    // What is removed and still open takes its room, too.
+    let unlink = "(drop (call $unlink (i32.const 3) (i32.const 16) (i32.const 3)))";
+    for hide in ["", unlink] {
+        let host = host(fill(hide));
+        let job = job(&host, "j", "", "volumeMounts: [{name: v, mountPath: /v}]");
+        let result = job.wait_blocking().unwrap();
+        let status = &result.pods[0].pod.status;
+        assert_eq!(status.reason.as_deref(), Some("Evicted"), "{status:?}");
+        let message = status.message.as_deref().unwrap();
+        assert!(
+            message.contains("Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\""),
+            "{message}"
+        );
+        // It did not come so far that it could have been more.
+        let usage = result.pods[0].containers[0].end.as_ref().unwrap().usage;
+        assert_eq!(usage.written_bytes, 1 << 20);
+        still_works(&host);
+    }
 }
 
 #[test]

@@ -765,3 +765,75 @@ fn an_image_of_layers_brings_its_files_and_its_ways() {
     let (code, _, err) = run("command: [/bin/sh, -c, date]");
     assert_eq!(code, Some(1), "{err}");
 }
+
+/// Go and Python, as scripts/fetch-toolchains.sh fetches their tool chains.
+fn toolchains() -> Option<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
+        PathBuf::from,
+    );
+    let place = target.join("toolchains");
+    if !place.join("wit").is_dir() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "there are no tool chains: scripts/fetch-toolchains.sh fetches them"
+        );
+        println!("skipped: there are no tool chains");
+        return None;
+    }
+    Some(place.canonicalize().unwrap())
+}
+
+/// Programs in other languages, built as their users do.
+#[test]
+fn guests_of_public_toolchains_are_pushed_pulled_and_run() {
+    let (Some(tools), Some(registry)) = (toolchains(), Registry::start(false)) else {
+        return;
+    };
+    let home = Home::new();
+    home.configure(&registry, false);
+    let build = |command: &mut Command| {
+        let output = command
+            .env("HOME", home.path("build"))
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/toolchains"))
+            .output()
+            .unwrap();
+        let (out, err) = texts(&output);
+        assert!(output.status.success(), "{out}\n{err}");
+    };
+    let (go, python) = (home.path("go.wasm"), home.path("python.wasm"));
+    build(
+        Command::new(tools.join("bin/go"))
+            .env("GOOS", "wasip1")
+            .env("GOARCH", "wasm")
+            .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+            .arg(&go)
+            .arg("hello.go"),
+    );
+    build(
+        Command::new(tools.join("bin/componentize-py"))
+            .arg("-d")
+            .arg(tools.join("wit"))
+            .args(["-w", "wasi:cli/command", "componentize", "app", "-o"])
+            .arg(&python),
+    );
+    let mut text = String::from(
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: greeting}, data: {text: hello}}\n",
+    );
+    for (name, module) in [("go", &go), ("python", &python)] {
+        let image = format!("{}/guests/{name}:1", registry.host);
+        home.ok(&["image", "push", module.to_str().unwrap(), &image]);
+        std::fs::remove_file(module).unwrap();
+        text += &format!(
+            "---\n{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}}}, spec: {{backoffLimit: 0, template: {{spec: {{\
+             restartPolicy: Never, containers: [{{name: c, image: '{image}', args: [a, b], \
+             env: [{{name: COLOUR, value: red}}], volumeMounts: [{{name: g, mountPath: /etc/greeting}}]}}], \
+             volumes: [{{name: g, configMap: {{name: greeting}}}}]}}}}}}}}\n"
+        );
+    }
+    let file = home.put("guests.yaml", &text);
+    let out = home.ok(&["run", file.to_str().unwrap()]);
+    for said in ["go: a+b red hello\n", "python: a+b red hello\n"] {
+        assert!(out.contains(said), "{out}");
+    }
+}

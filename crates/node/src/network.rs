@@ -75,6 +75,8 @@ fn destination(of: network::Destination) -> Destination {
         protocol: match of.protocol {
             network::Protocol::Tcp => Protocol::Tcp,
             network::Protocol::Udp => Protocol::Udp,
+            network::Protocol::Http => Protocol::Http,
+            network::Protocol::Https => Protocol::Https,
         },
         place: match of.host {
             HostPattern::Any => Place::Any,

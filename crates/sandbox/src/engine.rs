@@ -9,6 +9,7 @@ use wasmtime::{
 };
 
 use crate::executor::Executor;
+use crate::http::Trust;
 use crate::ticker::{Ticker, TickerThread};
 use crate::{
     ComponentLinker, CoreLinker, Exits, Limits, LinkError, LiveUsage, RunHandle, Task, link, run,
@@ -107,6 +108,7 @@ impl EngineBuilder {
             metered: OnceLock::new(),
             builder: self,
             on_tick: OnceLock::new(),
+            trust: Arc::default(),
         });
         let ticking = Arc::clone(&inner);
         let ticker_thread = ticker
@@ -148,6 +150,8 @@ pub(crate) struct Inner {
     metered: OnceLock<Realm>,
     builder: EngineBuilder,
     on_tick: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// For guests that ask servers with TLS.
+    trust: Arc<Trust>,
 }
 
 impl Inner {
@@ -233,7 +237,8 @@ impl Engine {
         let cell = self.0.executor.cell(exits, token, task.cpu);
         let deadline = task.deadline;
         let limits = self.limits();
-        let future = run::run(task, Arc::clone(&cell), limits.clone());
+        let trust = Arc::clone(&self.0.inner.trust);
+        let future = run::run(task, Arc::clone(&cell), limits.clone(), trust);
         self.0.executor.submit(&cell, Box::pin(future));
         // After it was submitted: a deadline that has passed kills at once, and
         // what is killed must be there to end.

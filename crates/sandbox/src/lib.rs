@@ -29,6 +29,7 @@ mod engine;
 mod executor;
 mod files;
 mod guest;
+mod http;
 mod input;
 mod limiter;
 mod limits;

@@ -8,8 +8,8 @@
 //! such (`127.0.0.1`, `localhost`), not where a name or a wide network happens to
 //! lead there: what listens there believes whoever can connect.
 //!
-//! No guest listens. Only components (`wasi:sockets`) have a network; WASI 0.1 has
-//! no way to connect.
+//! No guest listens. Only components (`wasi:sockets`, and `wasi:http`, for which see
+//! `http`) have a network; WASI 0.1 has no way to connect.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -77,6 +77,10 @@ pub enum Protocol {
     Tcp,
     /// UDP datagrams.
     Udp,
+    /// Requests that the host makes for the guest, over TCP.
+    Http,
+    /// The same, over TLS.
+    Https,
 }
 
 /// Some machines.
@@ -155,6 +159,15 @@ impl Network {
         };
         // Of what is the host's own, the one who asks must name it, and be allowed to.
         self.wanted.iter().any(takes) && self.bounds.iter().any(takes)
+    }
+
+    /// Whether some address of the host `name` might be asked so.
+    pub(crate) fn may_ask(&self, protocol: Protocol, name: &str, port: u16) -> bool {
+        self.wanted.iter().any(|destination| {
+            destination.protocol == protocol
+                && destination.port.is_none_or(|named| named == port)
+                && destination.place.takes_name(name)
+        })
     }
 
     /// Whether a guest may look a name up.

@@ -10,6 +10,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use crate::executor::Cell;
 use crate::files::descriptors_left;
 use crate::guest::Guest;
+use crate::http::{Http, Trust};
 use crate::limiter::Limiter;
 use crate::module::{Entry, START};
 use crate::network::Reach;
@@ -19,13 +20,13 @@ use crate::{Exit, Limits, Module, Mount, Task, Usage};
 
 /// Runs `task` on a guest thread. Resolves to how it ended; dropped, it ends the
 /// guest. Either way its cell learns what it used.
-pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits) -> Exit {
+pub(crate) async fn run(task: Task, cell: Arc<Cell>, limits: Limits, trust: Arc<Trust>) -> Exit {
     if let Some(reason) = cell.killed() {
         return Exit::Killed(reason);
     }
     let fuel = task.fuel;
     let module = task.module.clone();
-    let store = match prepare(task, &cell, &limits) {
+    let store = match prepare(task, &cell, &limits, trust) {
         Ok(store) => store,
         Err(error) => return Exit::Start(printable(&format!("{error:#}"))),
     };
@@ -59,7 +60,12 @@ impl Drop for Metered {
 }
 
 /// Makes the store, with every limit set.
-fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<Store<Guest>> {
+fn prepare(
+    task: Task,
+    cell: &Arc<Cell>,
+    limits: &Limits,
+    trust: Arc<Trust>,
+) -> wasmtime::Result<Store<Guest>> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.args(&task.args)
         .stdout(Pipe {
@@ -94,6 +100,7 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
             open(&mut wasi, mount, rest, ".")?;
         }
     }
+    let http = Http::new(task.network.clone(), limits, trust);
     let reach = task.network.map(|network| Reach::open(network, &mut wasi));
     let mut wasi = wasi.build_p1();
     wasmtime_wasi::WasiView::ctx(&mut wasi)
@@ -111,6 +118,7 @@ fn prepare(task: Task, cell: &Arc<Cell>, limits: &Limits) -> wasmtime::Result<St
         limiter: Limiter::new(Arc::clone(cell), main, memory_bytes_max, limits),
         cell: Arc::clone(cell),
         reach,
+        http,
         extension: task.extension,
     };
     let engine = match &linked.entry {

@@ -243,7 +243,7 @@ fn t35_what_nobody_offers_is_named_before_anything_runs() {
 }
 
 #[test]
-fn t35_t42_network_interfaces_are_unknown_to_components() {
+fn t35_what_interfaces_do_not_have_is_unknown_to_components() {
     row(|sandbox| {
         for import in [
             "(import \"wasi:http/outgoing-handler@0.2.0\" (instance (export \"f\" (func))))",

@@ -25,6 +25,7 @@ mod beside;
 mod bulk;
 mod clock;
 mod compile;
+mod egress;
 mod engine;
 mod executor;
 mod files;
@@ -47,6 +48,7 @@ mod ticker;
 mod trap;
 
 pub use compile::{CompileCost, CompileError, scan};
+pub use egress::{Egress, EgressBlock, EgressPorts, EgressRule};
 pub use engine::{Capacity, ENGINE_VERSION, Engine, EngineBuilder, EngineError};
 pub use guest::Guest;
 pub use input::{Input, InputClosed, InputSender, input};

@@ -31,7 +31,7 @@ use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
 
 use crate::files::descriptors_left;
-use crate::{ComponentLinker, Guest};
+use crate::{ComponentLinker, Egress, Guest};
 
 const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 const TCP: &str = "wasi:sockets/tcp-create-socket@0.2.12";
@@ -57,6 +57,8 @@ pub struct Network {
     /// The port at which the host itself listens, 0 if at none: at addresses of this
     /// machine it must be named by address and port.
     pub own_port: Arc<AtomicU16>,
+    /// What narrows it, as long as it does.
+    pub egress: Arc<Egress>,
 }
 
 /// One destination, or several.
@@ -158,7 +160,9 @@ impl Network {
                 && (!is_own || destination.port.is_some() && destination.place.is_one())
         };
         // Of what is the host's own, the one who asks must name it, and be allowed to.
-        self.wanted.iter().any(takes) && self.bounds.iter().any(takes)
+        self.wanted.iter().any(takes)
+            && self.bounds.iter().any(takes)
+            && self.egress.allows(protocol, address)
     }
 
     /// Whether some address of the host `name` might be asked so.
@@ -373,7 +377,7 @@ fn is_local(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+pub(crate) fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     let same = |a: &[u8], b: &[u8]| {
         let (bytes, rest) = (usize::from(bits / 8), bits % 8);
         let begins = bytes <= a.len() && a.get(..bytes) == b.get(..bytes);

@@ -8,6 +8,7 @@
     reason = "tests measure real time, and stop where something fails"
 )]
 
+mod policy;
 mod server;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -21,6 +21,10 @@ struct Counts {
     open: AtomicUsize,
     /// Bytes of endless bodies.
     written: AtomicUsize,
+    /// Requests that have come to the gate.
+    at_gate: AtomicUsize,
+    /// The gate is open.
+    is_open: AtomicBool,
 }
 
 struct Asked {
@@ -78,6 +82,14 @@ impl Server {
 
     pub(crate) fn written(&self) -> usize {
         self.counts.written.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn at_gate(&self) -> usize {
+        self.counts.at_gate.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn open_gate(&self) {
+        self.counts.is_open.store(true, Ordering::SeqCst);
     }
 
     fn open(&self) -> usize {
@@ -175,6 +187,16 @@ impl Server {
                     to.write_all(&chunk)?;
                     self.counts.written.fetch_add(0x4000, Ordering::SeqCst);
                 }
+            }
+            // Leads to `/hello` once the test has opened it.
+            "/gate" => {
+                self.counts.at_gate.fetch_add(1, Ordering::SeqCst);
+                while !self.counts.is_open.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                let location = self.url("/hello");
+                let head = format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\n");
+                whole(to, &head, b"")
             }
             // Answers once nobody else is connected.
             "/alone" => {

@@ -56,6 +56,16 @@ pub fn default(policy: &mut Json) {
     }
 }
 
+/// Counts a change of what a policy says, which was `old`.
+pub fn count_change(policy: &mut Json, old: &Json) {
+    let before = old["metadata"]["generation"].as_i64().unwrap_or(0);
+    let changes = i64::from(policy["spec"] != old["spec"]);
+    if let Some(metadata) = policy["metadata"].as_object_mut() {
+        let now = before.saturating_add(changes);
+        metadata.insert("generation".to_owned(), now.into());
+    }
+}
+
 /// What of a policy has no effect here.
 #[must_use]
 pub fn warnings(policy: &Json) -> Vec<(Path, String)> {

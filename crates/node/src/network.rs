@@ -90,8 +90,7 @@ impl PodRun {
     }
 }
 
-/// Narrows what the pod may reach to what policies leave open to it now. Its labels are
-/// those that it began with.
+/// Narrows what the pod may reach to what policies leave open to it now.
 pub(crate) fn narrow(run: &PodRun, objects: &dyn Objects) {
     if !matches!(run.prepared.network, Ok(Some(_))) {
         return;

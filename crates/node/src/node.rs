@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashSet};
 use tokio::sync::oneshot;
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
 use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
@@ -487,6 +488,20 @@ impl Node {
                 self.retry_config(uid, slot);
             }
             self.refresh_volumes(uid);
+        }
+    }
+
+    /// A pod has other metadata: other policies may select it.
+    pub fn relabelled(&mut self, uid: Uid, metadata: Option<Arc<ObjectMeta>>) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        run.pod = Arc::new(Pod {
+            metadata,
+            ..Pod::clone(&run.pod)
+        });
+        if run.stage != Stage::Queued {
+            network::narrow(run, &*self.objects);
         }
     }
 

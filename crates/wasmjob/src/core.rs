@@ -410,6 +410,9 @@ impl Core {
                     self.node.stop(uid, Duration::ZERO);
                 }
             }
+            for (uid, metadata) in effects.relabelled {
+                self.node.relabelled(uid, metadata);
+            }
             for Finished { job, pods, waiters } in effects.finished {
                 if let Some(end) = job.finished() {
                     tracing::info!(

@@ -297,6 +297,37 @@ fn a_policy_holds_for_pods_that_run_from_when_it_is_there() {
 }
 
 #[test]
+fn a_policy_takes_hold_of_a_pod_that_gets_its_label() {
+    let server = Server::start();
+    let here = server.here();
+    let allowed = [here.as_str()];
+    let run = Run::to(&here, &allowed);
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (_daemon, _) = serve(dir, &allowed);
+    let pod = run.job("suspect", &["--follow", "1", "GET", &server.url("/gate")]);
+    apply(
+        dir,
+        &policy(
+            "quarantine",
+            "matchLabels: {quarantine: yes-please}",
+            "policyTypes: [Egress]",
+        ),
+    );
+    apply(dir, &pod);
+    wait("the pod is at the gate", || server.at_gate() == 1);
+    let name = ask(dir, &["get", "pods", "-o", "name"]);
+    let name = name.trim().trim_start_matches("pod/");
+    let labelled = format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{quarantine: yes-please}}}}}}"
+    );
+    let said = apply(dir, &labelled);
+    assert!(said.contains(&format!("pod/{name} ")), "{said}");
+    server.open_gate();
+    says(dir, "suspect", "HttpRequestDenied");
+}
+
+#[test]
 fn t42_the_hosts_own_api_is_not_among_what_a_wide_entry_names() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

@@ -22,6 +22,9 @@ use super::target::{Host, Target};
 use crate::files::descriptors_left;
 use crate::{Network, Protocol};
 
+/// Less, hyper does not read with.
+const HEADER_BYTES_MIN: usize = 8 << 10;
+
 /// Addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
@@ -138,7 +141,7 @@ impl Client {
     ) -> Result<Connection, Error> {
         let mut builder = http1::Builder::new();
         // Also the bound of what an answer's head may be.
-        builder.max_buf_size(self.header_bytes);
+        builder.max_buf_size(self.header_bytes.max(HEADER_BYTES_MIN));
         let (sender, connection) = builder
             .handshake(TokioIo::new(stream))
             .await

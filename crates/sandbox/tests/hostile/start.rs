@@ -266,6 +266,23 @@ fn t35_what_interfaces_do_not_have_is_unknown_to_components() {
     });
 }
 
+/// Also in their oldest versions, and without a network: what is asked is refused then.
+#[test]
+fn t42_whoever_imports_requests_is_started() {
+    row(|sandbox| {
+        for version in ["0.2.0", "0.2.3", "0.2.12"] {
+            let imports = format!(
+                r#"(import "wasi:http/types@{version}" (instance (export "fields" (type (sub resource)))))
+                (import "wasi:http/outgoing-handler@{version}" (instance))
+                (core module $Main (func (export "run") (result i32) (i32.const 0)))
+                (core instance $main (instantiate $Main))"#
+            );
+            let end = sandbox.run(&crate::wat::command(&imports, ""));
+            assert_eq!(end.exit, Exit::Code(0), "{version}");
+        }
+    });
+}
+
 #[test]
 fn t36_what_is_no_command_is_refused() {
     row(|sandbox| {

@@ -78,10 +78,8 @@ pub(super) fn update(resource: &Resource, change: Change<'_>) -> Result<Draft, S
     errors.extend(validate(resource, &new));
     errors.extend(validate_change(resource, &new, old));
     check(resource, &name, &errors)?;
-    if has_generation(resource) && new["spec"] != old["spec"] {
-        let before = old["metadata"]["generation"].as_i64().unwrap_or(0);
-        let now = before.saturating_add(1);
-        metadata(&mut new).insert("generation".to_owned(), now.into());
+    if has_generation(resource) {
+        network_policy::count_change(&mut new, old);
     }
     Ok(draft(resource, new))
 }

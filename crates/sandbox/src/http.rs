@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::header::HeaderName;
+use tokio::sync::Semaphore;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{
@@ -33,11 +34,27 @@ use wasmtime_wasi_http::{
 };
 
 use self::client::Client;
-pub(crate) use self::trust::Trust;
+use self::trust::Trust;
 use crate::{ComponentLinker, Guest, Limits, Network};
 
 /// Bytes that a guest may write of a request's body before it waits.
 const CHUNK_BYTES: usize = 64 << 10;
+
+/// What the clients of all guests share.
+pub(crate) struct Common {
+    trust: Trust,
+    /// Lookups at once: each holds one of the threads that guests' files need too.
+    lookups: Arc<Semaphore>,
+}
+
+impl Common {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            trust: Trust::default(),
+            lookups: Arc::new(Semaphore::new(limits.blocking_threads.div_ceil(2))),
+        }
+    }
+}
 
 type Answer = Result<(hyper::Response<WasiBody>, Driver), Error>;
 type Driver = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -54,11 +71,11 @@ struct Hooks {
     /// Made at the first request.
     client: Option<Arc<Client>>,
     limits: Limits,
-    trust: Arc<Trust>,
+    common: Arc<Common>,
 }
 
 impl Http {
-    pub(crate) fn new(network: Option<Arc<Network>>, limits: &Limits, trust: Arc<Trust>) -> Self {
+    pub(crate) fn new(network: Option<Arc<Network>>, limits: &Limits, common: Arc<Common>) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(limits.http_header_bytes);
         Self {
@@ -67,7 +84,7 @@ impl Http {
                 network,
                 client: None,
                 limits: limits.clone(),
-                trust,
+                common,
             },
         }
     }
@@ -107,8 +124,8 @@ impl WasiHttpHooks for Hooks {
             return Box::new(ready(Err(Error::HttpRequestDenied)));
         };
         let client = self.client.get_or_insert_with(|| {
-            let (network, trust) = (Arc::clone(network), Arc::clone(&self.trust));
-            Arc::new(Client::new(network, trust, &self.limits))
+            let (network, common) = (Arc::clone(network), Arc::clone(&self.common));
+            Arc::new(Client::new(network, common, &self.limits))
         });
         let client = Arc::clone(client);
         Box::new(async move {

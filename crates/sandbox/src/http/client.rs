@@ -12,15 +12,14 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
+use super::Common;
 use super::body::{Answered, Outgoing};
 use super::failure;
 use super::pool::{Connection, Pool};
 use super::target::Target;
-use super::trust::Trust;
 use crate::{Limits, Network};
 
-/// Lookups that a guest may have open. Each holds a thread of the host until the
-/// resolver gives up.
+/// Lookups that a guest may have open, of those of all guests.
 const LOOKUPS_MAX: usize = 4;
 
 /// Longer, clocks need not be able to say.
@@ -31,7 +30,7 @@ pub(super) struct Client {
     pub(super) network: Arc<Network>,
     pub(super) pool: Pool,
     pub(super) lookups: Arc<Semaphore>,
-    pub(super) trust: Arc<Trust>,
+    pub(super) common: Arc<Common>,
     pub(super) tls: OnceCell<Arc<ClientConfig>>,
     pub(super) header_bytes: usize,
     /// As patient as we are with a server.
@@ -60,12 +59,12 @@ impl Patience {
 }
 
 impl Client {
-    pub(super) fn new(network: Arc<Network>, trust: Arc<Trust>, limits: &Limits) -> Self {
+    pub(super) fn new(network: Arc<Network>, common: Arc<Common>, limits: &Limits) -> Self {
         Self {
             network,
             pool: Pool::new(limits.http_connections),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
-            trust,
+            common,
             tls: OnceCell::new(),
             header_bytes: limits.http_header_bytes,
             patience: Patience {

@@ -98,12 +98,15 @@ impl Client {
         if !known.is_empty() {
             return Ok(known);
         }
-        let place = Arc::clone(&self.lookups).acquire_owned().await;
-        let place = place.map_err(|_| Error::DnsTimeout)?;
+        let own = Arc::clone(&self.lookups).acquire_owned().await;
+        let shared = Arc::clone(&self.common.lookups).acquire_owned().await;
+        let (Ok(own), Ok(shared)) = (own, shared) else {
+            return Err(Error::DnsTimeout);
+        };
         let asked = name.to_string();
         let found = spawn_blocking(move || {
             // Held until the resolver gives up, whoever has stopped to wait for it.
-            let _place = place;
+            let _places = (own, shared);
             let found = (asked.as_str(), 0).to_socket_addrs();
             found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
         });
@@ -123,7 +126,10 @@ impl Client {
         if target.protocol != Protocol::Https {
             return self.speak(target, peer, stream, slot).await;
         }
-        let config = self.tls.get_or_try_init(|| self.trust.config()).await?;
+        let config = self
+            .tls
+            .get_or_try_init(|| self.common.trust.config())
+            .await?;
         let connector = TlsConnector::from(Arc::clone(config));
         let stream = connector
             .connect(target.server_name()?, stream)

@@ -70,8 +70,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn read(args: VecDeque<String>) -> Option<Asked> {
-    let mut args = args;
+fn read(mut args: VecDeque<String>) -> Option<Asked> {
     let mut asked = Asked::default();
     while let Some(arg) = args.pop_front() {
         if !arg.starts_with("--") {
@@ -179,7 +178,9 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
     for n in 0..asked.fields {
         fields.append(&format!("x-{n}"), b"1").map_err(named)?;
     }
-    let upload = asked.upload.map(|bytes| vec![b'u'; usize::try_from(bytes).unwrap_or(0)]);
+    let upload = asked
+        .upload
+        .map(|bytes| vec![b'u'; usize::try_from(bytes).unwrap_or(0)]);
     let text = asked.body.as_ref().map(|text| text.clone().into_bytes());
     let content = upload.or(text);
     if let Some(content) = &content {
@@ -210,8 +211,12 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
     };
     request.set_method(&method).map_err(wrong("method"))?;
     request.set_scheme(Some(&scheme)).map_err(wrong("scheme"))?;
-    request.set_authority(Some(authority)).map_err(wrong("authority"))?;
-    request.set_path_with_query(Some(path)).map_err(wrong("path"))?;
+    request
+        .set_authority(Some(authority))
+        .map_err(wrong("authority"))?;
+    request
+        .set_path_with_query(Some(path))
+        .map_err(wrong("path"))?;
     let body = match content {
         Some(content) => Some((request.body().map_err(wrong("body"))?, content)),
         None => None,
@@ -238,8 +243,12 @@ fn options(asked: &Asked) -> Option<RequestOptions> {
     let nanos = |ms: Option<u64>| ms.map(|ms| ms * 1_000_000);
     let options = RequestOptions::new();
     options.set_connect_timeout(nanos(asked.connect_ms)).ok()?;
-    options.set_first_byte_timeout(nanos(asked.first_byte_ms)).ok()?;
-    options.set_between_bytes_timeout(nanos(asked.between_bytes_ms)).ok()?;
+    options
+        .set_first_byte_timeout(nanos(asked.first_byte_ms))
+        .ok()?;
+    options
+        .set_between_bytes_timeout(nanos(asked.between_bytes_ms))
+        .ok()?;
     Some(options)
 }
 

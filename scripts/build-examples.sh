@@ -53,6 +53,7 @@ busybox           rust
 c-hello           c
 component         component
 net               component
+http              component
 redis-backup      component'
 
 wanted() { # kind -> the names of that kind that are to be built

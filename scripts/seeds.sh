@@ -801,6 +801,47 @@ refused 'kubectl --token=wrong --context=robot get jobs'
 says 'error: You must be logged in to the server'
 
 
+chapter 'What pods may speak to'
+
+cat >egress.yaml <<'YAML'
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: egress
+spec:
+  podSelector: {matchLabels: {app: report}}
+  policyTypes: [Egress]
+  egress:
+  - to:
+    - ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}
+    ports:
+    - {port: 443}
+YAML
+run 'kubectl apply -f egress.yaml'
+says 'networkpolicy.networking.k8s.io/egress created'
+# Its rules are applied as a whole, defaults too, which changes nothing.
+run 'kubectl apply -f egress.yaml'
+run "kubectl get netpol egress -o jsonpath='{.metadata.generation}'"
+line '^1$'
+run 'kubectl diff -f egress.yaml'
+run 'kubectl get netpol'
+line '^egress +app=report +[0-9]+s$'
+run 'kubectl describe networkpolicy egress'
+says 'To Port: 443/TCP'
+says 'CIDR: 10.0.0.0/8'
+says 'Except: 10.1.0.0/16'
+run 'kubectl explain networkpolicy.spec.egress.to.ipBlock'
+says 'IPBlock describes a particular CIDR'
+run "kubectl patch netpol egress --type=json -p '[{\"op\": \"add\", \"path\": \"/spec/egress/0/to/-\", \"value\": {\"podSelector\": {}}}]'"
+says 'Warning: spec.egress[0].to[1]: pods have no addresses here: a peer by selector matches nothing'
+run "kubectl get netpol egress -o jsonpath='{.metadata.generation}'"
+line '^2$'
+refused "kubectl patch netpol egress --type=merge -p '{\"spec\": {\"egress\": [{\"to\": [{}]}]}}'"
+says 'spec.egress[0].to[0]: Required value: must specify a peer'
+run 'kubectl auth can-i create networkpolicies --as=someone --as-group=system:masters'
+run 'kubectl delete netpol egress'
+
+
 chapter 'What there is not, and how it says so'
 
 run "job stays 'backoffLimit: 1' 'sleep 600' | kubectl apply -f -"

@@ -19,6 +19,7 @@ mod index_set;
 mod job;
 pub mod manifest;
 pub mod network;
+pub mod network_policy;
 mod pod;
 mod qos;
 mod quantity;

@@ -87,16 +87,19 @@ pub enum Object {
     CronJob(Box<CronJob>),
     /// A `v1` Pod.
     Pod(Box<Pod>),
-    /// An object that pods refer to.
+    /// An object that pods refer to, or that selects pods.
     Kept(Box<Kept>),
 }
 
-/// An object that is only kept, for those that refer to it: a ConfigMap or a Secret.
+/// An object that is only kept, for those that refer to it or that it selects: a
+/// ConfigMap, a Secret, a claim, a NetworkPolicy.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// Its version, e.g. `v1`.
+    pub api_version: &'static str,
     /// Its kind, e.g. `ConfigMap`.
     pub kind: &'static str,
-    /// Its plural, e.g. `configmaps`.
+    /// Its plural and its group, e.g. `configmaps`.
     pub resource: &'static str,
     /// The metadata, which is also in `json`.
     pub metadata: ObjectMeta,

@@ -1,11 +1,15 @@
 //! The annotation `wasmjob.dev/allow-net` of a pod template: where its pods may
 //! connect to.
 //!
-//! It is a list, split by commas or white space, of `PROTOCOL:HOST:PORT`:
-//! - PROTOCOL is `tcp` or `udp`;
+//! It is a list, split by commas or white space, of `tcp:HOST:PORT`,
+//! `udp:HOST:PORT`, `https://HOST[:PORT]` and `http://HOST[:PORT]`:
 //! - HOST is a name, `*.DOMAIN` for the names below a domain, an address (IPv6 in
 //!   brackets), a network such as `10.0.0.0/8`, or `*`;
-//! - PORT is a number, or `*`.
+//! - PORT is a number, or `*`; without one, 443 and 80.
+//!
+//! `tcp` and `udp` are for sockets, `https` and `http` for requests that the host
+//! makes for a guest. None includes another: a socket says nothing about which
+//! requests go through it, and who may ask a server may not thereby speak to it raw.
 //!
 //! What an operator allows is written the same way.
 
@@ -37,6 +41,21 @@ pub enum Protocol {
     Tcp,
     /// UDP datagrams.
     Udp,
+    /// Requests over TCP.
+    Http,
+    /// Requests over TLS.
+    Https,
+}
+
+impl Protocol {
+    /// The port where none is named.
+    fn default_port(self) -> Option<u16> {
+        match self {
+            Self::Tcp | Self::Udp => None,
+            Self::Http => Some(80),
+            Self::Https => Some(443),
+        }
+    }
 }
 
 /// Some machines.
@@ -55,7 +74,7 @@ pub enum HostPattern {
 /// Why a text is no destination.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{text:?} {reason}: expected tcp:HOST:PORT or udp:HOST:PORT, where HOST is a name, *.DOMAIN, an address, a network such as 10.0.0.0/8 or *, and PORT is a number or *"
+    "{text:?} {reason}: expected tcp:HOST:PORT, udp:HOST:PORT, https://HOST[:PORT] or http://HOST[:PORT], where HOST is a name, *.DOMAIN, an address, a network such as 10.0.0.0/8 or *, and PORT is a number or *"
 )]
 pub struct DestinationError {
     text: String,
@@ -76,12 +95,29 @@ impl FromStr for Destination {
         let protocol = match protocol {
             "tcp" => Protocol::Tcp,
             "udp" => Protocol::Udp,
+            "http" => Protocol::Http,
+            "https" => Protocol::Https,
             _ => return Err(error("has an unknown protocol")),
         };
-        let (host, port) = rest.rsplit_once(':').ok_or_else(|| error("has no port"))?;
+        let default = protocol.default_port();
+        let rest = match default {
+            None => rest,
+            Some(_) => rest
+                .strip_prefix("//")
+                .ok_or_else(|| error("has no // after its scheme"))?,
+        };
+        // The colons of `[fd00::1]` are the address's.
+        let split = rest
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.contains(']'));
+        let (host, port) = match split {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        };
         let port = match port {
-            "*" => None,
-            number => Some(
+            None => Some(default.ok_or_else(|| error("has no port"))?),
+            Some("*") => None,
+            Some(number) => Some(
                 number
                     .parse()
                     .ok()
@@ -210,11 +246,18 @@ impl fmt::Display for Destination {
         let protocol = match self.protocol {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
+            Protocol::Http => "http",
+            Protocol::Https => "https",
         };
-        write!(f, "{protocol}:{}:", self.host)?;
+        let slashes = match self.protocol.default_port() {
+            Some(_) => "//",
+            None => "",
+        };
+        write!(f, "{protocol}:{slashes}{}", self.host)?;
         match self.port {
-            Some(port) => write!(f, "{port}"),
-            None => f.write_str("*"),
+            None => f.write_str(":*"),
+            Some(port) if self.protocol.default_port() == Some(port) => Ok(()),
+            Some(port) => write!(f, ":{port}"),
         }
     }
 }
@@ -248,6 +291,14 @@ mod tests {
             "udp:*:*",
             "tcp:[fd00::1]:80",
             "tcp:[fd00::]/8:80",
+            "https://api.example.com",
+            "https://api.example.com:8443",
+            "http://*.example.com:*",
+            "https://*",
+            "https://10.0.0.0/8",
+            "http://[fd00::1]",
+            "http://[fd00::]/8",
+            "http://[fd00::1]:8080",
         ] {
             assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
         }
@@ -255,6 +306,9 @@ mod tests {
         assert_eq!(shown("tcp:DB.Local:1"), "tcp:db.local:1");
         assert_eq!(shown("tcp:10.0.0.1/32:1"), "tcp:10.0.0.1:1");
         assert_eq!(shown("tcp:[::ffff:127.0.0.1]:1"), "tcp:127.0.0.1:1");
+        assert_eq!(shown("https://A.example:443"), "https://a.example");
+        assert_eq!(shown("http://a:80"), "http://a");
+        assert_eq!(shown("http://a:443"), "http://a:443");
     }
 
     #[test]
@@ -271,7 +325,18 @@ mod tests {
             "tcp:db:65536",
             "tcp:db:http",
             "http:db:80",
-            "https://db",
+            "https:db",
+            "https://",
+            "https://db/",
+            "https://db/path",
+            "https://user@db",
+            "https://db:",
+            "https://db:0",
+            "https://fd00::1",
+            "https://2130706433",
+            "https://0x7f.1",
+            "http+unix://socket",
+            "HTTPS://db",
             "tcp:fd00::1:80",
             "tcp:[fd00::1:80",
             "tcp:[db]:80",
@@ -318,6 +383,8 @@ mod tests {
         assert!(meets("tcp:db:1", "tcp:*:*") && !meets("tcp:db:1", "udp:*:*"));
         assert!(meets("tcp:db:1", "tcp:db:*") && !meets("tcp:db:1", "tcp:db:2"));
         assert!(!meets("tcp:db:1", "tcp:other:1"));
+        assert!(meets("https://db", "https://*:*") && !meets("https://db", "http://*:*"));
+        assert!(!meets("https://db", "tcp:db:443") && !meets("https://db", "https://db:8443"));
         assert!(meets("tcp:db.local:1", "tcp:*.local:1") && !meets("tcp:db:1", "tcp:*.local:1"));
         assert!(meets("tcp:*.a.b:1", "tcp:*.b:1") && !meets("tcp:*.a:1", "tcp:*.b:1"));
         assert!(meets("tcp:db:1", "tcp:10.0.0.0/8:*"));

@@ -22,6 +22,7 @@ mod selector;
 mod volume;
 mod warnings;
 
+pub(crate) use container::port_name;
 pub use cron_job::{validate_cron_job, validate_cron_job_update};
 pub use job::validate_job;
 pub use job_status_update::validate_job_status_update;
@@ -29,6 +30,7 @@ pub use job_update::validate_job_update;
 pub use meta::{NameRule, validate_metadata, validate_metadata_update};
 pub use names::{is_dns1123_label, is_dns1123_subdomain, is_qualified_name};
 pub use pod::validate_pod;
+pub(crate) use selector::{matches_labels as selects, syntax as selector_syntax};
 pub(crate) use volume::sources as volume_sources;
 pub use warnings::{job_warnings, warnings};
 

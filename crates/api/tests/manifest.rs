@@ -138,7 +138,7 @@ fn what_was_meant_is_hinted_at() {
 fn kinds_that_are_not_run_are_named() {
     check(
         "apiVersion: apps/v1\nkind: Deployment\n",
-        "error: job.yaml:2:7: kind \"Deployment\" of \"apps/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret and PersistentVolumeClaim, also in a List",
+        "error: job.yaml:2:7: kind \"Deployment\" of \"apps/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret, PersistentVolumeClaim and NetworkPolicy, also in a List",
     );
     check(
         "apiVersion: v1\nkind: Job\n",
@@ -146,7 +146,7 @@ fn kinds_that_are_not_run_are_named() {
     );
     check(
         "apiVersion: batch/v1\nkind: job\n",
-        "error: job.yaml:2:7: kind \"job\" of \"batch/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret and PersistentVolumeClaim, also in a List\nhint: did you mean `Job`?",
+        "error: job.yaml:2:7: kind \"job\" of \"batch/v1\" is not supported: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret, PersistentVolumeClaim and NetworkPolicy, also in a List\nhint: did you mean `Job`?",
     );
     check(
         "metadata: {}\n",

@@ -169,6 +169,7 @@ fn sums_and_parts() -> [Value; 6] {
                 ),
                 rule(&[""], &["serviceaccounts/token"], &["create"]),
                 rule(&["batch"], &["cronjobs", "jobs"], &WRITE),
+                rule(&["networking.k8s.io"], &["networkpolicies"], &WRITE),
             ]),
         ),
         part(
@@ -198,6 +199,7 @@ fn sums_and_parts() -> [Value; 6] {
                     &["cronjobs", "cronjobs/status", "jobs", "jobs/status"],
                     &READ
                 ),
+                rule(&["networking.k8s.io"], &["networkpolicies"], &READ),
             ]),
         ),
     ]

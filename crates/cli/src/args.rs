@@ -140,7 +140,8 @@ pub(crate) struct HostArgs {
     #[arg(long = "allow-host-path", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) host_paths: Vec<PathBuf>,
     /// Let pods connect to DESTINATION whose annotation wasmjob.dev/allow-net asks for it:
-    /// tcp:HOST:PORT or udp:HOST:PORT; repeatable. By default they reach nothing.
+    /// tcp:HOST:PORT, udp:HOST:PORT, https://HOST[:PORT] or http://HOST[:PORT]; repeatable.
+    /// By default they reach nothing.
     #[arg(long = "allow-net", value_name = "DESTINATION")]
     pub(crate) allow_net: Vec<Destination>,
     /// Memory of a container that sets no limit, e.g. 64Mi [default: 256Mi, at most

@@ -9,6 +9,7 @@ mod column;
 mod core;
 mod event;
 mod metrics;
+mod network;
 mod node;
 mod pod;
 mod rbac;
@@ -93,6 +94,7 @@ fn printer(kind: &str) -> Printer {
         "RoleBinding" | "ClusterRoleBinding" => rbac::BINDING,
         "RuntimeClass" => scheduling::RUNTIME_CLASS,
         "PriorityClass" => scheduling::PRIORITY_CLASS,
+        "NetworkPolicy" => network::POLICY,
         "NodeMetrics" => metrics::NODE,
         "PodMetrics" => metrics::POD,
         _ => core::ANY,
@@ -194,7 +196,7 @@ mod tests {
         }
     }
 
-    const KINDS: [&str; 24] = [
+    const KINDS: [&str; 25] = [
         "Job",
         "CronJob",
         "Pod",
@@ -219,6 +221,7 @@ mod tests {
         "NodeMetrics",
         "PodMetrics",
         "LimitRange",
+        "NetworkPolicy",
     ];
 
     #[test]

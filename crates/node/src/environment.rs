@@ -227,6 +227,13 @@ mod tests {
     }
 
     impl Objects for Fixed {
+        fn network_policies(
+            &self,
+            _: &str,
+        ) -> Vec<Arc<wasmjob_api::k8s_openapi::api::networking::v1::NetworkPolicy>> {
+            Vec::new()
+        }
+
         fn claim(
             &self,
             _: &str,

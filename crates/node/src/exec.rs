@@ -117,7 +117,7 @@ impl Node {
             input: exec.input,
             beside: Some(container.handle.clone()),
             output: exec.output,
-            network: run.prepared.network.clone().unwrap_or_default(),
+            network: run.network().unwrap_or_default(),
             extension: None,
         };
         self.next_token += 1;

@@ -132,7 +132,7 @@ impl Node {
             }
             status.restarts
         };
-        let network = match run.prepared.network.clone() {
+        let network = match run.network() {
             Ok(network) => network,
             Err(text) => return self.cannot_start(uid, slot, text),
         };
@@ -522,7 +522,7 @@ impl Node {
             output: Arc::clone(&output) as _,
             input: None,
             beside: None,
-            network: run.prepared.network.clone().unwrap_or_default(),
+            network: run.network().unwrap_or_default(),
             extension: None,
         };
         let slots = image.module.slots();

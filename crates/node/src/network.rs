@@ -4,9 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
-use wasmjob_api::PodTemplate;
 use wasmjob_api::network::{self, ALLOW_NET, HostPattern};
-use wasmjob_sandbox::{Destination, Network, Place, Protocol};
+use wasmjob_api::{PodTemplate, network_policy};
+use wasmjob_sandbox::{
+    Destination, EgressBlock, EgressPorts, EgressRule, Network, Place, Protocol,
+};
+
+use crate::Objects;
+use crate::pod::PodRun;
 
 /// What the operator allows.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +60,8 @@ impl NetworkPolicy {
             bounds: self.allowed.iter().cloned().map(destination).collect(),
             aliases: aliases.collect(),
             own_port: Arc::clone(&self.own_port),
+            // Each pod has its own.
+            egress: Arc::default(),
         })))
     }
 
@@ -70,11 +77,54 @@ impl NetworkPolicy {
     }
 }
 
+impl PodRun {
+    /// What its containers may reach.
+    pub(crate) fn network(&self) -> Result<Option<Arc<Network>>, String> {
+        let network = self.prepared.network.clone()?;
+        Ok(network.map(|network| {
+            Arc::new(Network {
+                egress: Arc::clone(&self.egress),
+                ..Network::clone(&network)
+            })
+        }))
+    }
+}
+
+/// Narrows what the pod may reach to what policies leave open to it now.
+pub(crate) fn narrow(run: &PodRun, objects: &dyn Objects) {
+    if !matches!(run.prepared.network, Ok(Some(_))) {
+        return;
+    }
+    let policies = objects.network_policies(&run.pod.namespace);
+    let policies = policies.iter().map(|policy| &**policy);
+    let rules = network_policy::egress(policies, &run.pod.labels());
+    let rules = rules.map(|rules| rules.into_iter().map(rule).collect());
+    run.egress.set(rules);
+}
+
+fn rule(of: network_policy::EgressRule) -> EgressRule {
+    let ports = |ports: network_policy::Ports| EgressPorts {
+        udp: ports.udp,
+        first: ports.first,
+        last: ports.last,
+    };
+    let block = |block: network_policy::Block| EgressBlock {
+        all: block.all,
+        except: block.except,
+    };
+    EgressRule {
+        ports: of.ports.map(|all| all.into_iter().map(ports).collect()),
+        to: of.to.map(|all| all.into_iter().map(block).collect()),
+    }
+}
+
 fn destination(of: network::Destination) -> Destination {
     Destination {
         protocol: match of.protocol {
             network::Protocol::Tcp => Protocol::Tcp,
             network::Protocol::Udp => Protocol::Udp,
+            network::Protocol::Http => Protocol::Http,
+            network::Protocol::Https => Protocol::Https,
         },
         place: match of.host {
             HostPattern::Any => Place::Any,

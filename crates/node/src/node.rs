@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashSet};
 use tokio::sync::oneshot;
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
 use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
@@ -15,7 +16,7 @@ use crate::admission::{Admission, Turn};
 use crate::disk::{ClaimQuotas, Limits, Memory, Overrun};
 use crate::images::is_missing;
 use crate::logs::LogWriter;
-use crate::network::NetworkPolicy;
+use crate::network::{self, NetworkPolicy};
 use crate::pod::{Ending, PodRun, Slot, Stage};
 use crate::probe::{ProbeKind, ProbeOutput};
 use crate::projected::View;
@@ -24,7 +25,7 @@ use crate::timers::{Timer, Timers};
 use crate::told::Told;
 use crate::volumes::{HostPathPolicy, Places, VolumeError, Volumes};
 use crate::workers::Workers;
-use crate::{Clock, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
+use crate::{Clock, ConfigKind, ConfigName, LogDir, LogLimits, Logs, Objects, Resources};
 
 /// How often the directories of a pod with a limit on them are measured.
 pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
@@ -468,12 +469,13 @@ impl Node {
         for name in config_names(run) {
             self.config_users.entry(name).or_default().insert(uid);
         }
+        network::narrow(run, &*self.objects);
         self.touch(uid);
         self.want_images(uid);
     }
 
-    /// A ConfigMap or a Secret has been made, changed or removed: pods that refer to it
-    /// look at it anew.
+    /// A ConfigMap, a Secret or a NetworkPolicy has been made, changed or removed: pods
+    /// that it concerns look at it anew.
     pub fn config_changed(&mut self, name: &ConfigName) {
         let users = self.config_users.get(name);
         let users: Vec<Uid> = users.into_iter().flatten().copied().collect();
@@ -481,10 +483,28 @@ impl Node {
             let Some(run) = self.pods.get(&uid) else {
                 continue;
             };
+            if name.kind == ConfigKind::NetworkPolicies {
+                network::narrow(run, &*self.objects);
+                continue;
+            }
             for slot in run.slots() {
                 self.retry_config(uid, slot);
             }
             self.refresh_volumes(uid);
+        }
+    }
+
+    /// A pod has other metadata: other policies may select it.
+    pub fn relabelled(&mut self, uid: Uid, metadata: Option<Arc<ObjectMeta>>) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        run.pod = Arc::new(Pod {
+            metadata,
+            ..Pod::clone(&run.pod)
+        });
+        if run.stage != Stage::Queued {
+            network::narrow(run, &*self.objects);
         }
     }
 
@@ -808,10 +828,13 @@ fn wants_termination(run: &PodRun) -> Vec<String> {
 /// What the pod refers to.
 fn config_names(run: &PodRun) -> impl Iterator<Item = ConfigName> {
     let configs = run.prepared.configs.iter();
-    configs.map(|(kind, name)| ConfigName {
-        kind: *kind,
+    let configs = configs.map(|(kind, name)| (*kind, Arc::clone(name)));
+    let has_network = matches!(run.prepared.network, Ok(Some(_)));
+    let policies = has_network.then(|| (ConfigKind::NetworkPolicies, Arc::from("")));
+    configs.chain(policies).map(|(kind, name)| ConfigName {
+        kind,
         namespace: Arc::clone(&run.pod.namespace),
-        name: Arc::clone(name),
+        name,
     })
 }
 

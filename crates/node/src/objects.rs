@@ -1,13 +1,15 @@
-//! What pods refer to: ConfigMaps, Secrets and claims of volumes.
+//! What pods refer to: ConfigMaps, Secrets and claims of volumes; and what policies say
+//! of them.
 
 use std::sync::Arc;
 
 use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use wasmjob_api::k8s_openapi::api::networking::v1::NetworkPolicy;
 
 /// The objects that pods refer to, as they are now.
 ///
-/// Both answers come from memory and cost what one object costs, however many
-/// there are: the node asks on the thread that drives it. An object that cannot be
+/// All answers come from memory and cost what their own objects cost, however many
+/// others there are: the node asks on the thread that drives it. An object that cannot be
 /// understood counts as one that is not there.
 pub trait Objects: Send + Sync + 'static {
     /// The ConfigMap of that name.
@@ -19,6 +21,10 @@ pub trait Objects: Send + Sync + 'static {
 
     /// The PersistentVolumeClaim of that name.
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>>;
+
+    /// The NetworkPolicies of a namespace. One that cannot be understood must close what
+    /// it may have meant to close.
+    fn network_policies(&self, namespace: &str) -> Vec<Arc<NetworkPolicy>>;
 }
 
 /// Which of them.
@@ -30,6 +36,8 @@ pub enum ConfigKind {
     Secret,
     /// A PersistentVolumeClaim.
     Claim,
+    /// The NetworkPolicies of the namespace together; without a name.
+    NetworkPolicies,
 }
 
 /// What identifies one of them for those that refer to it.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use wasmjob_api::{
     ContainerState, ContainerStatus, Event, Phase, Pod, PodStatus, Terminated, Uid, Usage,
 };
-use wasmjob_sandbox::{Exit, KillReason, Mount, Outcome, RunHandle};
+use wasmjob_sandbox::{Egress, Exit, KillReason, Mount, Outcome, RunHandle};
 
 use crate::backoff::{Backoff, PullBackoff};
 use crate::exec::ExecRun;
@@ -79,6 +79,8 @@ pub(crate) struct PodRun {
     pub(crate) init: Vec<ContainerRun>,
     pub(crate) containers: Vec<ContainerRun>,
     pub(crate) deadline: Option<Instant>,
+    /// What policies leave open to it.
+    pub(crate) egress: Arc<Egress>,
     /// Commands that run in its containers.
     pub(crate) execs: Vec<ExecRun>,
 }
@@ -164,6 +166,7 @@ impl PodRun {
             events: Vec::new(),
             dirty: false,
             ending: None,
+            egress: Arc::default(),
             images: None,
             image_backoff: PullBackoff::default(),
             volumes: None,

@@ -9,6 +9,7 @@ use wasmtime::{
 };
 
 use crate::executor::Executor;
+use crate::http::Common;
 use crate::ticker::{Ticker, TickerThread};
 use crate::{
     ComponentLinker, CoreLinker, Exits, Limits, LinkError, LiveUsage, RunHandle, Task, link, run,
@@ -105,6 +106,7 @@ impl EngineBuilder {
         let inner = Arc::new(Inner {
             plain,
             metered: OnceLock::new(),
+            http: Arc::new(Common::new(&self.limits)),
             builder: self,
             on_tick: OnceLock::new(),
         });
@@ -148,6 +150,8 @@ pub(crate) struct Inner {
     metered: OnceLock<Realm>,
     builder: EngineBuilder,
     on_tick: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// For guests that make requests.
+    http: Arc<Common>,
 }
 
 impl Inner {
@@ -233,7 +237,8 @@ impl Engine {
         let cell = self.0.executor.cell(exits, token, task.cpu);
         let deadline = task.deadline;
         let limits = self.limits();
-        let future = run::run(task, Arc::clone(&cell), limits.clone());
+        let http = Arc::clone(&self.0.inner.http);
+        let future = run::run(task, Arc::clone(&cell), limits.clone(), http);
         self.0.executor.submit(&cell, Box::pin(future));
         // After it was submitted: a deadline that has passed kills at once, and
         // what is killed must be there to end.

@@ -7,6 +7,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use crate::executor::Cell;
+use crate::http::Http;
 use crate::limiter::Limiter;
 use crate::network::Reach;
 use crate::places::Places;
@@ -21,6 +22,7 @@ pub struct Guest {
     pub(crate) places: Places,
     /// Its network, if it has one.
     pub(crate) reach: Option<Reach>,
+    pub(crate) http: Http,
     pub(crate) extension: Option<Arc<dyn Any + Send + Sync>>,
 }
 

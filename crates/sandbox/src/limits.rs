@@ -1,5 +1,7 @@
 //! Every limit of the sandbox, in one place.
 
+use std::time::Duration;
+
 /// What guests may use. Each field is applied to the engine, to the compiler's
 /// pre-scan or to every store before instantiation; none is left at Wasmtime's
 /// default, which is made for trusted code (a test asserts it).
@@ -27,6 +29,17 @@ pub struct Limits {
     pub handles: usize,
     /// Bytes that one call may ask of the random generator.
     pub random_bytes: u64,
+    /// Connections for requests (`wasi:http`) of one guest, unused ones included.
+    pub http_connections: usize,
+    /// Bytes of the header fields of one request, and of one response.
+    pub http_header_bytes: usize,
+    /// How long a name, a connection and its TLS may take together. A guest may ask for
+    /// less patience, here and below.
+    pub http_connect: Duration,
+    /// How long a server may take to answer, from when it last took of the request.
+    pub http_first_byte: Duration,
+    /// How long a guest that waits for more of a response waits.
+    pub http_between_bytes: Duration,
     /// Bytes of the guest's stack.
     pub wasm_stack_bytes: usize,
     /// Bytes of the fiber's stack, which host calls use too; at least 1 MiB more.
@@ -63,6 +76,11 @@ impl Default for Limits {
             hostcall_fuel: 4 << 20,
             handles: 256,
             random_bytes: 1 << 20,
+            http_connections: 32,
+            http_header_bytes: 64 << 10,
+            http_connect: Duration::from_secs(30),
+            http_first_byte: Duration::from_secs(300),
+            http_between_bytes: Duration::from_secs(300),
             wasm_stack_bytes: 1 << 20,
             async_stack_bytes: 3 << 20,
             blocking_threads: 32,
@@ -79,7 +97,7 @@ impl Default for Limits {
 
 #[cfg(test)]
 mod tests {
-    use super::Limits;
+    use super::{Duration, Limits};
 
     /// Wasmtime 48's own figures, from its documentation.
     #[test]
@@ -98,6 +116,11 @@ mod tests {
             hostcall_fuel,
             handles,
             random_bytes,
+            http_connections,
+            http_header_bytes,
+            http_connect,
+            http_first_byte,
+            http_between_bytes,
             wasm_stack_bytes,
             async_stack_bytes,
             blocking_threads,
@@ -121,6 +144,10 @@ mod tests {
         assert!(hostcall_fuel < 128 << 20);
         assert!(handles < 1_000_000);
         assert!(random_bytes < 64 << 20);
+        assert!(http_connections < handles, "as many as it has handles");
+        assert!(http_header_bytes < 128 << 10);
+        let patience = http_connect.max(http_first_byte).max(http_between_bytes);
+        assert!(patience < Duration::from_secs(600));
         assert_ne!(wasm_stack_bytes, 512 << 10);
         assert_ne!(async_stack_bytes, 2 << 20);
         assert!(async_stack_bytes - wasm_stack_bytes >= 1 << 20);

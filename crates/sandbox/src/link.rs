@@ -3,10 +3,13 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
+use wasmtime::component::Resource;
 use wasmtime::{Caller, StoreContextMut};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::p2::IoError;
 
 use crate::trap::ExitCode;
-use crate::{Guest, files, network, writes};
+use crate::{Guest, files, http, network, writes};
 
 /// Defines functions for core modules. An embedder's functions go here.
 pub type CoreLinker = wasmtime::Linker<Guest>;
@@ -16,6 +19,9 @@ pub type ComponentLinker = wasmtime::component::Linker<Guest>;
 
 /// What linking may fail with.
 pub type LinkError = wasmtime::Error;
+
+/// The interface of errors of streams, as Wasmtime has just defined it.
+const IO_ERROR: &str = "wasi:io/error@0.2.12";
 
 /// The interface of signals for components.
 const SIGNALS: &str = "wasmjob:guest/signals@0.1.0";
@@ -47,14 +53,24 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Defines all that components may import: WASI 0.2 and our signal functions.
+/// Defines all that components may import: WASI 0.2 with `wasi:http`, and our signal
+/// functions.
 pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     files::component(linker)?;
     writes::component(linker)?;
     network::component(linker)?;
+    // Wasmtime's own may show a backtrace of the host.
+    linker.instance(IO_ERROR)?.func_wrap(
+        "[method]error.to-debug-string",
+        |mut store: StoreContextMut<'_, Guest>, (error,): (Resource<IoError>,)| {
+            let table = WasiView::ctx(store.data_mut()).table;
+            Ok((format!("{:#}", table.get(&error)?),))
+        },
+    )?;
     linker.allow_shadowing(false);
+    http::component(linker)?;
     let mut signals = linker.instance(SIGNALS)?;
     signals.func_wrap(
         "pending-signal",

@@ -8,8 +8,8 @@
 //! such (`127.0.0.1`, `localhost`), not where a name or a wide network happens to
 //! lead there: what listens there believes whoever can connect.
 //!
-//! No guest listens. Only components (`wasi:sockets`) have a network; WASI 0.1 has
-//! no way to connect.
+//! No guest listens. Only components (`wasi:sockets`, and `wasi:http`, for which see
+//! `http`) have a network; WASI 0.1 has no way to connect.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -31,7 +31,7 @@ use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
 
 use crate::files::descriptors_left;
-use crate::{ComponentLinker, Guest};
+use crate::{ComponentLinker, Egress, Guest};
 
 const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 const TCP: &str = "wasi:sockets/tcp-create-socket@0.2.12";
@@ -57,6 +57,8 @@ pub struct Network {
     /// The port at which the host itself listens, 0 if at none: at addresses of this
     /// machine it must be named by address and port.
     pub own_port: Arc<AtomicU16>,
+    /// What narrows it, as long as it does.
+    pub egress: Arc<Egress>,
 }
 
 /// One destination, or several.
@@ -77,6 +79,10 @@ pub enum Protocol {
     Tcp,
     /// UDP datagrams.
     Udp,
+    /// Requests that the host makes for the guest, over TCP.
+    Http,
+    /// The same, over TLS.
+    Https,
 }
 
 /// Some machines.
@@ -154,7 +160,18 @@ impl Network {
                 && (!is_own || destination.port.is_some() && destination.place.is_one())
         };
         // Of what is the host's own, the one who asks must name it, and be allowed to.
-        self.wanted.iter().any(takes) && self.bounds.iter().any(takes)
+        self.wanted.iter().any(takes)
+            && self.bounds.iter().any(takes)
+            && self.egress.allows(protocol, address)
+    }
+
+    /// Whether some address of the host `name` might be asked so.
+    pub(crate) fn may_ask(&self, protocol: Protocol, name: &str, port: u16) -> bool {
+        self.wanted.iter().any(|destination| {
+            destination.protocol == protocol
+                && destination.port.is_none_or(|named| named == port)
+                && destination.place.takes_name(name)
+        })
     }
 
     /// Whether a guest may look a name up.
@@ -360,7 +377,7 @@ fn is_local(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+pub(crate) fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     let same = |a: &[u8], b: &[u8]| {
         let (bytes, rest) = (usize::from(bits / 8), bits % 8);
         let begins = bytes <= a.len() && a.get(..bytes) == b.get(..bytes);

@@ -1,6 +1,6 @@
 //! The objects in memory, and the changes that watchers may ask for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -80,7 +80,8 @@ pub(crate) struct State {
     cron_jobs: HashMap<Key, Stored>,
     manifests: HashMap<Key, Stored>,
     generic: HashMap<Key, Stored>,
-    generic_names: HashMap<Names, Key>,
+    /// In order, so that those of a resource and namespace stand together.
+    generic_names: BTreeMap<Names, Key>,
     events_by_age: VecDeque<Key>,
     /// Changes with their revisions, oldest first.
     pub(crate) history: VecDeque<(u64, Change)>,
@@ -122,6 +123,20 @@ impl State {
     /// The object of that name, of `Kind::Generic`.
     pub(crate) fn named(&self, names: &Names) -> Option<&Stored> {
         self.generic.get(self.generic_names.get(names)?)
+    }
+
+    /// The objects of that resource and namespace, of `Kind::Generic`, by name.
+    pub(crate) fn of_namespace(
+        &self,
+        resource: &str,
+        namespace: &str,
+    ) -> impl Iterator<Item = &Stored> {
+        let first: Names = (resource.into(), namespace.into(), "".into());
+        let is_of = (Arc::clone(&first.0), Arc::clone(&first.1));
+        let found = self.generic_names.range(first..);
+        found
+            .take_while(move |(names, _)| names.0 == is_of.0 && names.1 == is_of.1)
+            .filter_map(|(_, key)| self.generic.get(key))
     }
 
     fn know_name(&mut self, object: &Object) {

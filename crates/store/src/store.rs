@@ -256,6 +256,13 @@ impl Store {
         self.0.shared.lock().named(&names).cloned()
     }
 
+    /// The objects of `Kind::Generic` of that resource in that namespace, by name.
+    #[must_use]
+    pub fn of_namespace(&self, resource: &str, namespace: &str) -> Vec<Stored> {
+        let state = self.0.shared.lock();
+        state.of_namespace(resource, namespace).cloned().collect()
+    }
+
     /// All objects of a kind that `pick` picks, and the revision at which that
     /// is true. In no order. `pick` runs under the store's lock and must be quick.
     pub fn list(&self, kind: Kind, mut pick: impl FnMut(&Object) -> bool) -> (u64, Vec<Stored>) {

@@ -381,16 +381,21 @@ impl Core {
             return;
         }
         let visible = self.store.revision();
-        self.answers.tell(visible);
         let mut started = false;
+        // Before anybody hears of it: a policy that is there holds.
+        let seen = self.waiting.iter_mut();
+        for (_, effects) in seen.take_while(|(revision, _)| *revision <= visible) {
+            started |= !effects.configs.is_empty();
+            for name in std::mem::take(&mut effects.configs) {
+                self.node.config_changed(&name);
+            }
+        }
+        self.answers.tell(visible);
         while let Some((_, effects)) = self
             .waiting
             .pop_front_if(|(revision, _)| *revision <= visible)
         {
-            started |= !effects.start.is_empty() || !effects.configs.is_empty();
-            for name in effects.configs {
-                self.node.config_changed(&name);
-            }
+            started |= !effects.start.is_empty();
             for pod in effects.start {
                 // It may have been deleted while its row was on its way: then it
                 // ends before it is admitted.
@@ -404,6 +409,9 @@ impl Core {
                 if !is_wanted {
                     self.node.stop(uid, Duration::ZERO);
                 }
+            }
+            for (uid, metadata) in effects.relabelled {
+                self.node.relabelled(uid, metadata);
             }
             for Finished { job, pods, waiters } in effects.finished {
                 if let Some(end) = job.finished() {

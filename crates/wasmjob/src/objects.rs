@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets of the store, as the node reads them.
+//! ConfigMaps, Secrets and what else the node reads of the store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,8 +6,10 @@ use foldhash::HashMap;
 use serde::de::DeserializeOwned;
 use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use wasmjob_api::k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use wasmjob_api::network_policy::RESOURCE as POLICIES;
 use wasmjob_node::{ConfigKind, ConfigName, Objects};
-use wasmjob_store::{GenericObject, Store};
+use wasmjob_store::{GenericObject, Store, Stored};
 
 const CONFIG_MAPS: &str = "configmaps";
 const SECRETS: &str = "secrets";
@@ -23,6 +25,7 @@ pub(crate) struct StoreObjects {
     config_maps: Read<ConfigMap>,
     secrets: Read<Secret>,
     claims: Read<PersistentVolumeClaim>,
+    policies: Read<NetworkPolicy>,
 }
 
 /// What was read lately, with the revision that it was read at.
@@ -35,6 +38,7 @@ impl StoreObjects {
             config_maps: Mutex::default(),
             secrets: Mutex::default(),
             claims: Mutex::default(),
+            policies: Mutex::default(),
         }
     }
 
@@ -45,7 +49,10 @@ impl StoreObjects {
         namespace: &str,
         name: &str,
     ) -> Option<Arc<T>> {
-        let stored = self.store.named(resource, namespace, name)?;
+        Self::parsed(read, &self.store.named(resource, namespace, name)?)
+    }
+
+    fn parsed<T: DeserializeOwned>(read: &Read<T>, stored: &Stored) -> Option<Arc<T>> {
         let object = stored.object.as_generic()?;
         let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((revision, known)) = read.get(&object.uid)
@@ -58,9 +65,9 @@ impl StoreObjects {
             Err(error) => {
                 // Where it is wrong, not what stands there: it may be a secret.
                 tracing::error!(
-                    resource,
-                    namespace,
-                    name,
+                    resource = &*object.resource,
+                    namespace = &*object.namespace,
+                    name = &*object.name,
                     line = error.line(),
                     column = error.column(),
                     "an object in the store is not understood"
@@ -88,6 +95,24 @@ impl Objects for StoreObjects {
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>> {
         self.read(&self.claims, CLAIMS, namespace, name)
     }
+
+    fn network_policies(&self, namespace: &str) -> Vec<Arc<NetworkPolicy>> {
+        let stored = self.store.of_namespace(POLICIES, namespace);
+        let policy = |stored| Self::parsed(&self.policies, stored);
+        let policies = stored.iter().map(|it| policy(it).unwrap_or_else(closed));
+        policies.collect()
+    }
+}
+
+/// The policy that closes all.
+fn closed() -> Arc<NetworkPolicy> {
+    Arc::new(NetworkPolicy {
+        spec: Some(NetworkPolicySpec {
+            policy_types: Some(vec!["Egress".to_owned()]),
+            ..NetworkPolicySpec::default()
+        }),
+        ..NetworkPolicy::default()
+    })
 }
 
 /// What pods call the object, if it is one that they may refer to.
@@ -96,12 +121,17 @@ pub(crate) fn config_name(object: &GenericObject) -> Option<ConfigName> {
         CONFIG_MAPS => ConfigKind::ConfigMap,
         SECRETS => ConfigKind::Secret,
         CLAIMS => ConfigKind::Claim,
+        POLICIES => ConfigKind::NetworkPolicies,
         _ => return None,
+    };
+    let name = match kind {
+        ConfigKind::NetworkPolicies => Arc::from(""),
+        _ => Arc::clone(&object.name),
     };
     Some(ConfigName {
         kind,
         namespace: Arc::clone(&object.namespace),
-        name: Arc::clone(&object.name),
+        name,
     })
 }
 

@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     ConfigMap,
     Secret,
     PersistentVolumeClaim,
+    NetworkPolicy,
     /// A list; its items may leave out their own kind if it says which they are.
     List(Option<(&'static str, &'static str)>),
 }
@@ -27,6 +28,7 @@ impl Kind {
             Self::ConfigMap => "core.v1.ConfigMap",
             Self::Secret => "core.v1.Secret",
             Self::PersistentVolumeClaim => "core.v1.PersistentVolumeClaim",
+            Self::NetworkPolicy => "networking.v1.NetworkPolicy",
             Self::List(_) => "meta.v1.ListMeta",
         }
     }
@@ -54,6 +56,7 @@ pub(crate) fn recognise(api_version: &str, kind: &str) -> Result<Kind, (String, 
         "ConfigMap" => ("v1", Kind::ConfigMap),
         "Secret" => ("v1", Kind::Secret),
         "PersistentVolumeClaim" => ("v1", Kind::PersistentVolumeClaim),
+        "NetworkPolicy" => ("networking.k8s.io/v1", Kind::NetworkPolicy),
         "List" => ("v1", Kind::List(None)),
         "JobList" => ("batch/v1", Kind::List(Some(("batch/v1", "Job")))),
         "CronJobList" => ("batch/v1", Kind::List(Some(("batch/v1", "CronJob")))),
@@ -70,7 +73,7 @@ pub(crate) fn recognise(api_version: &str, kind: &str) -> Result<Kind, (String, 
 }
 
 fn unsupported(api_version: &str, kind: &str) -> (String, Option<String>) {
-    let ours = "wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret and PersistentVolumeClaim, also in a List";
+    let ours = "wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret, PersistentVolumeClaim and NetworkPolicy, also in a List";
     if NOT_YET.contains(&kind) {
         let message = format!("kind {kind:?} is not supported by `run` yet: {ours}");
         return (message, None);
@@ -82,6 +85,7 @@ fn unsupported(api_version: &str, kind: &str) -> (String, Option<String>) {
         "ConfigMap",
         "Secret",
         "PersistentVolumeClaim",
+        "NetworkPolicy",
         "List",
     ];
     let hint = did_you_mean(kind, names.into_iter()).map(|name| format!("did you mean `{name}`?"));

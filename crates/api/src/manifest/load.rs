@@ -3,6 +3,7 @@
 use k8s_openapi::Metadata;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -15,7 +16,7 @@ use super::settle::{pod_spec, remove_nulls, settle};
 use super::tree::{Node, Value};
 use super::{Kept, Loaded, Manifest, Object, Source, convert, document, hint};
 use crate::field::{ErrorList, Path};
-use crate::{support, validation};
+use crate::{network_policy, support, validation};
 
 /// Reads `source` into `manifest`, and what is wrong with it into `problems`.
 pub(crate) fn source(source: &Source<'_>, manifest: &mut Manifest, problems: &mut Vec<Problem>) {
@@ -137,6 +138,7 @@ impl Loader<'_> {
             Kind::ConfigMap => self.kept::<ConfigMap>(node, json, kind),
             Kind::Secret => self.kept::<Secret>(node, json, kind),
             Kind::PersistentVolumeClaim => self.kept::<PersistentVolumeClaim>(node, json, kind),
+            Kind::NetworkPolicy => self.kept::<NetworkPolicy>(node, json, kind),
             Kind::List(_) => None,
         };
         let Some(mut object) = object else { return };
@@ -157,12 +159,20 @@ impl Loader<'_> {
         T: DeserializeOwned + Metadata<Ty = ObjectMeta>,
     {
         let metadata = self.typed::<T>(node, json.clone())?.metadata().clone();
-        let (kind, resource) = match kind {
-            Kind::Secret => ("Secret", "secrets"),
-            Kind::PersistentVolumeClaim => ("PersistentVolumeClaim", "persistentvolumeclaims"),
-            _ => ("ConfigMap", "configmaps"),
+        let (api_version, kind, resource) = match kind {
+            Kind::Secret => ("v1", "Secret", "secrets"),
+            Kind::PersistentVolumeClaim => {
+                ("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+            }
+            Kind::NetworkPolicy => (
+                "networking.k8s.io/v1",
+                "NetworkPolicy",
+                network_policy::RESOURCE,
+            ),
+            _ => ("v1", "ConfigMap", "configmaps"),
         };
         Some(Object::Kept(Box::new(Kept {
+            api_version,
             kind,
             resource,
             metadata,
@@ -214,14 +224,16 @@ impl Loader<'_> {
 
     /// Says what has no effect here, and what looks like a mistake.
     fn remark(&mut self, node: &Node, object: &Object) {
-        let Some((spec, path)) = pod_spec(object) else {
-            return;
-        };
-        let notes = support::notes(spec, &path).into_iter().map(|note| {
+        let spec = pod_spec(object);
+        let notes = spec
+            .iter()
+            .flat_map(|(spec, path)| support::notes(spec, path));
+        let notes = notes.map(|note| {
             let message = format!("{} {}", note.path, note.effect);
             (note.path, Severity::Note, message)
         });
-        let lints = hint::lints(spec, &path).into_iter().map(|(path, message)| {
+        let lints = spec.iter().flat_map(|(spec, path)| hint::lints(spec, path));
+        let lints = lints.map(|(path, message)| {
             let at = self.place(node.locate(path.as_str()));
             let message = format!("{}:{at}: {path} {message}", self.file);
             (path, Severity::Warning, message)

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{Kept, Object};
 use crate::field::{ErrorList, Path};
 use crate::validation::NameRule;
-use crate::{Uid, config, defaults, support, validation};
+use crate::{Uid, config, defaults, network_policy, support, validation};
 
 /// Defaults `object` and checks it as it would be checked when it is created.
 pub(super) fn settle(object: &mut Object) -> ErrorList {
@@ -47,15 +47,20 @@ fn settle_kept(kept: &mut Kept) -> ErrorList {
     let mut created = kept.metadata.clone();
     name_for_now(&mut created);
     let mut errors = validation::validate_metadata(&created, NameRule::Subdomain, true);
-    kept.json["apiVersion"] = "v1".into();
+    kept.json["apiVersion"] = kept.api_version.into();
     kept.json["kind"] = kept.kind.into();
-    if kept.kind == "Secret" {
-        config::default_secret(&mut kept.json);
-        errors.extend(config::validate_secret(&kept.json));
-    } else if kept.kind == "ConfigMap" {
-        errors.extend(config::validate_config_map(&kept.json));
-    } else {
-        errors.extend(config::validate_claim(&kept.json));
+    match kept.kind {
+        "Secret" => {
+            config::default_secret(&mut kept.json);
+            errors.extend(config::validate_secret(&kept.json));
+        }
+        "ConfigMap" => errors.extend(config::validate_config_map(&kept.json)),
+        "NetworkPolicy" => {
+            network_policy::default(&mut kept.json);
+            kept.metadata.generation = Some(1);
+            errors.extend(network_policy::validate(&kept.json));
+        }
+        _ => errors.extend(config::validate_claim(&kept.json)),
     }
     errors
 }

@@ -69,13 +69,24 @@ impl Pod {
         }
     }
 
-    fn metadata_object(&self, resource_version: u64) -> ObjectMeta {
+    /// Its labels.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
         let given = self.metadata.as_deref();
         let shared = given.unwrap_or(&self.template.metadata);
         let mut labels = shared.labels.clone().unwrap_or_default();
-        let mut annotations = shared.annotations.clone().unwrap_or_default();
         if let Some(index) = self.index.filter(|_| given.is_none()) {
             labels.insert(COMPLETION_INDEX.to_owned(), index.to_string());
+        }
+        labels
+    }
+
+    fn metadata_object(&self, resource_version: u64) -> ObjectMeta {
+        let given = self.metadata.as_deref();
+        let shared = given.unwrap_or(&self.template.metadata);
+        let labels = self.labels();
+        let mut annotations = shared.annotations.clone().unwrap_or_default();
+        if let Some(index) = self.index.filter(|_| given.is_none()) {
             annotations.insert(COMPLETION_INDEX.to_owned(), index.to_string());
         }
         let counts = [

@@ -130,7 +130,7 @@ fn ports(errors: &mut Errors, ports: &[ContainerPort], path: &Path) {
     }
 }
 
-fn port_name(name: &str) -> Vec<&'static str> {
+pub(crate) fn port_name(name: &str) -> Vec<&'static str> {
     let mut messages = Vec::new();
     if name.len() > 15 {
         messages.push("must be no more than 15 characters");

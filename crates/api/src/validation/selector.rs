@@ -9,7 +9,7 @@ use crate::field::{Error, Path};
 
 type Labels = BTreeMap<String, String>;
 
-pub(super) fn syntax(errors: &mut Errors, selector: &LabelSelector, path: &Path) {
+pub(crate) fn syntax(errors: &mut Errors, selector: &LabelSelector, path: &Path) {
     meta::labels(
         errors,
         selector.match_labels.as_ref(),
@@ -55,9 +55,14 @@ fn expression(errors: &mut Errors, requirement: &LabelSelectorRequirement, path:
 /// Whether `labels` are selected; `None` if the selector is malformed. No selector
 /// at all selects nothing, an empty one everything.
 pub(super) fn matches(selector: Option<&LabelSelector>, labels: &Labels) -> Option<bool> {
-    let Some(selector) = selector else {
-        return Some(false);
-    };
+    match selector {
+        None => Some(false),
+        Some(selector) => matches_labels(selector, labels),
+    }
+}
+
+/// The same, of a selector that there is.
+pub(crate) fn matches_labels(selector: &LabelSelector, labels: &Labels) -> Option<bool> {
     let mut errors = Errors::new();
     syntax(&mut errors, selector, &Path::default());
     if !errors.into_list().is_empty() {

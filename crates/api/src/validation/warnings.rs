@@ -7,6 +7,7 @@ use super::job::{COMPLETIONS_SOFT_LIMIT, PARALLELISM_MAX_FOR_HIGH_COMPLETIONS, i
 use super::names;
 use crate::field::Path;
 use crate::manifest::Object;
+use crate::network_policy;
 
 /// The warnings about a Job: the path of the field, and the text.
 #[must_use]
@@ -31,6 +32,7 @@ pub fn warnings(object: &Object) -> Vec<(Path, String)> {
             warnings
         }
         Object::Pod(pod) => label_name(pod.metadata.name.as_deref()),
+        Object::Kept(kept) if kept.kind == "NetworkPolicy" => network_policy::warnings(&kept.json),
         Object::Kept(_) => Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use super::duration;
 
 const RESOURCES_HELP: &str = "\
 Resources: jobs, cronjobs (cj), pods (po), events (ev), configmaps (cm), secrets, namespaces (ns),
-nodes (no), serviceaccounts (sa), leases, and whatever else the daemon serves; `all` is pods,
+nodes (no), serviceaccounts (sa), networkpolicies (netpol), leases, and whatever else the daemon serves; `all` is pods,
 services, cronjobs and jobs. Plurals, singulars, short names and kinds are known, alone or with
 their group (jobs.batch).";
 

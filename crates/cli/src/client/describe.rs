@@ -4,6 +4,7 @@ mod containers;
 mod cron_job;
 mod events;
 mod job;
+mod network_policy;
 mod other;
 mod parts;
 mod pod;
@@ -81,7 +82,8 @@ async fn by_name(
 
 async fn text(api: &Api, resource: &Resource, object: &Value) -> Result<String> {
     let events = match resource.kind {
-        "Event" => None,
+        // kubectl shows none of these.
+        "Event" | "NetworkPolicy" => None,
         _ => events::of(api, resource, object).await?,
     };
     let mut out = Tabbed::default();
@@ -89,6 +91,7 @@ async fn text(api: &Api, resource: &Resource, object: &Value) -> Result<String> 
         ("batch", "Job") => job::describe(object, &mut out),
         ("batch", "CronJob") => cron_job::describe(object, &mut out),
         ("", "Pod") => pod::describe(object, &mut out),
+        ("networking.k8s.io", "NetworkPolicy") => network_policy::describe(object, &mut out),
         _ => other::describe(object, &mut out),
     }
     if let Some(events) = &events {

@@ -279,6 +279,16 @@ pub static RESOURCES: &[Resource] = &[
         ..core("cronjobs", "cronjob", "CronJob", "batch.v1.CronJob")
     },
     Resource {
+        group: "networking.k8s.io",
+        short_names: &["netpol"],
+        ..core(
+            "networkpolicies",
+            "networkpolicy",
+            "NetworkPolicy",
+            "networking.v1.NetworkPolicy",
+        )
+    },
+    Resource {
         group: "rbac.authorization.k8s.io",
         namespaced: false,
         ..core(

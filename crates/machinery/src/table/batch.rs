@@ -96,7 +96,7 @@ fn job_status(job: &Value) -> &'static str {
 }
 
 /// A selector as text; one of everything or nothing is `<none>`.
-fn selector(selector: &Value) -> String {
+pub(super) fn selector(selector: &Value) -> String {
     match LabelSelector::from_object(Some(selector), &Path::default()) {
         Ok(selector) if selector.requirements().is_empty() => NONE.to_owned(),
         Ok(selector) => selector.to_string(),

@@ -49,13 +49,13 @@
 //! | T39 residue | `residue::t39_*` | nothing is found |
 //! | T40 sparse files, full disks | `files::t40_*`, `quotas::t40_*`, host `t40_*` | errno; Evicted |
 //! | T41 large directories | `hostcalls::t41_*` | Killed(Deadline) |
-//! | T42 wasi:http | `start::t35_t42_*` | not offered: the import is unknown |
+//! | T42 wasi:http | `start::t42_*`, cli `http` | HTTP-request-denied and its relatives; Trap |
 //! | T43 handles | `hostcalls::t43_*` | Trap |
 //! | T44 overlapping strings | `hostcalls::t44_*` | Trap |
 //! | T45 random calls | `hostcalls::t45_*` | errno or Trap, never Host |
 //! | T46 SIGTERM ignored | `cpu::t46_*`, host `t46_*` | Killed(Requested) at the end of the grace |
 //!
-//! "host" is `crates/wasmjob/tests/hostile.rs`, "image" is
+//! "cli" is `crates/cli/tests`, "host" is `crates/wasmjob/tests/hostile.rs`, "image" is
 //! `crates/image/tests/compile_bombs.rs`.
 //!
 //! **Wall**: only the wall of a process satisfies the row fully.

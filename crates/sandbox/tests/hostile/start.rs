@@ -243,7 +243,7 @@ fn t35_what_nobody_offers_is_named_before_anything_runs() {
 }
 
 #[test]
-fn t35_t42_network_interfaces_are_unknown_to_components() {
+fn t35_what_interfaces_do_not_have_is_unknown_to_components() {
     row(|sandbox| {
         for import in [
             "(import \"wasi:http/outgoing-handler@0.2.0\" (instance (export \"f\" (func))))",
@@ -262,6 +262,23 @@ fn t35_t42_network_interfaces_are_unknown_to_components() {
                 text.starts_with("cannot be linked: component imports instance `wasi:"),
                 "{text}"
             );
+        }
+    });
+}
+
+/// Also in their oldest versions, and without a network: what is asked is refused then.
+#[test]
+fn t42_whoever_imports_requests_is_started() {
+    row(|sandbox| {
+        for version in ["0.2.0", "0.2.3", "0.2.12"] {
+            let imports = format!(
+                r#"(import "wasi:http/types@{version}" (instance (export "fields" (type (sub resource)))))
+                (import "wasi:http/outgoing-handler@{version}" (instance))
+                (core module $Main (func (export "run") (result i32) (i32.const 0)))
+                (core instance $main (instantiate $Main))"#
+            );
+            let end = sandbox.run(&crate::wat::command(&imports, ""));
+            assert_eq!(end.exit, Exit::Code(0), "{version}");
         }
     });
 }

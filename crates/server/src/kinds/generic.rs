@@ -2,12 +2,13 @@
 //! clients rely on.
 
 use serde_json::{Map, Value, json};
-use wasmjob::api::config;
 use wasmjob::api::field::{Error, ErrorList, Path};
+use wasmjob::api::{config, network_policy};
 use wasmjob_machinery::resource::Resource;
 use wasmjob_machinery::status::Status;
 use wasmjob_machinery::validate_meta;
 
+use super::job::texts;
 use super::{Change, Draft, Stamp, Typed, check, meta, metadata};
 use crate::render::seconds;
 
@@ -44,7 +45,10 @@ pub(super) fn create(
     let mut errors = validate_meta::create(resource.kind, resource.namespaced, &value);
     errors.extend(validate(resource, &value));
     check(resource, meta(&value, "name"), &errors)?;
-    Ok(draft(value))
+    if has_generation(resource) {
+        metadata(&mut value).insert("generation".to_owned(), 1.into());
+    }
+    Ok(draft(resource, value))
 }
 
 pub(super) fn update(resource: &Resource, change: Change<'_>) -> Result<Draft, Status> {
@@ -74,15 +78,27 @@ pub(super) fn update(resource: &Resource, change: Change<'_>) -> Result<Draft, S
     errors.extend(validate(resource, &new));
     errors.extend(validate_change(resource, &new, old));
     check(resource, &name, &errors)?;
-    Ok(draft(new))
+    if has_generation(resource) {
+        network_policy::count_change(&mut new, old);
+    }
+    Ok(draft(resource, new))
 }
 
-fn draft(value: Value) -> Draft {
+fn draft(resource: &Resource, value: Value) -> Draft {
+    let warnings = match (resource.group, resource.kind) {
+        ("networking.k8s.io", "NetworkPolicy") => texts(network_policy::warnings(&value)),
+        _ => Vec::new(),
+    };
     Draft {
         value,
         typed: Typed::Generic,
-        warnings: Vec::new(),
+        warnings,
     }
+}
+
+/// Whether changes of its spec are counted.
+fn has_generation(resource: &Resource) -> bool {
+    (resource.group, resource.kind) == ("networking.k8s.io", "NetworkPolicy")
 }
 
 fn set_or_remove(value: &mut Value, field: &str, content: Value) {
@@ -144,6 +160,7 @@ fn default(resource: &Resource, value: &mut Value) {
             set(value, &["spec", "internalTrafficPolicy"], "Cluster");
             set(value, &["status", "loadBalancer"], json!({}));
         }
+        ("networking.k8s.io", "NetworkPolicy") => network_policy::default(value),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             set(value, &["roleRef", "apiGroup"], "rbac.authorization.k8s.io");
             let subjects = value["subjects"].as_array_mut();
@@ -162,6 +179,7 @@ fn validate(resource: &Resource, value: &Value) -> ErrorList {
     match (resource.group, resource.kind) {
         ("", "ConfigMap") => errors = config::validate_config_map(value),
         ("", "Secret") => errors = config::validate_secret(value),
+        ("networking.k8s.io", "NetworkPolicy") => errors = network_policy::validate(value),
         ("", "Event") => {
             let (own, of) = (
                 meta(value, "namespace"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::sync::oneshot;
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{Job, Pod, Uid};
 use wasmjob_node::ConfigName;
 use wasmjob_store::{Key, Kind, Object, Transaction};
@@ -31,6 +32,8 @@ pub(super) struct Effects {
     pub(super) start: Vec<Arc<Pod>>,
     /// ConfigMaps and Secrets that pods may refer to and that are others now.
     pub(super) configs: Vec<ConfigName>,
+    /// Pods with other metadata.
+    pub(super) relabelled: Vec<(Uid, Option<Arc<ObjectMeta>>)>,
     /// Jobs that have finished, and who waited for that. A Job may be gone by then.
     pub(super) finished: Vec<Finished>,
     /// Jobs that had, whose new waiters are to be told.
@@ -56,6 +59,7 @@ impl Effects {
     pub(super) fn is_empty(&self) -> bool {
         self.start.is_empty()
             && self.configs.is_empty()
+            && self.relabelled.is_empty()
             && self.finished.is_empty()
             && self.asked.is_empty()
             && self.ended.is_empty()

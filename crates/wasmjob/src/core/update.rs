@@ -7,7 +7,9 @@ use serde_json::Value as Json;
 use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::manifest::Kept;
-use wasmjob_api::{CronJob, CronJobSpec, Job, JobSpec, Uid, config, defaults, validation};
+use wasmjob_api::{
+    CronJob, CronJobSpec, Job, JobSpec, Uid, config, defaults, network_policy, validation,
+};
 use wasmjob_store::{GenericObject, Key, Kind, Object};
 
 use super::commands::refuse;
@@ -164,6 +166,9 @@ impl Core {
             }
         }
         json["metadata"] = metadata;
+        if new.kind == "NetworkPolicy" {
+            network_policy::count_change(&mut json, &old);
+        }
         if json == old {
             return Ok(Update::Same);
         }

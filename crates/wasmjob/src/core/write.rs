@@ -389,6 +389,8 @@ impl Core {
         row: &Arc<Pod>,
         metadata: Option<Arc<ObjectMeta>>,
     ) {
+        let relabelled = (row.uid, metadata.clone());
+        turn.effects.relabelled.push(relabelled);
         let owner = row.template.owner.as_ref().map(|owner| owner.uid);
         if let Some(owner) = self.owner_of(row.uid, owner) {
             self.change_pod(turn, owner, row.uid, |pod| pod.metadata = metadata);

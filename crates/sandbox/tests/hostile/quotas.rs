@@ -182,7 +182,7 @@ fn t40_components_write_as_much_as_there_is_room_for() {
             assert_eq!(end.exit, Exit::Code(0), "by stream: {by_stream}");
             let taken = disk.taken();
             assert!(
-                taken <= LIMIT + SLACK && taken >= LIMIT - SLACK,
+                (LIMIT - SLACK..=LIMIT + SLACK).contains(&taken),
                 "{taken} bytes are taken"
             );
             assert_eq!(end.usage.written_bytes, taken);

@@ -26,6 +26,10 @@ use crate::signals::{SIGHUP, Signals};
 /// service 90 s, an impatient operator ten.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// How long closing the store may take when the disk is asked to sync for the last time:
+/// together with [`DRAIN_TIMEOUT`] less than systemd waits.
+const CLOSE_MAX: Duration = Duration::from_secs(20);
+
 /// Serves until a signal comes, or the store fails.
 pub(crate) fn serve(
     args: &ServeArgs,
@@ -240,10 +244,33 @@ impl Daemon {
                 tracing::warn!("running pods are ended; they will have failed at the next start");
             }
         }
-        drop(self.server);
-        drop(self.host);
-        tracing::info!("stopped");
-        Exit::Complete
+        // Closing syncs what is left: a disk that does not answer would hold it up for ever.
+        let (server, host) = (self.server, self.host);
+        let (done, closed) = tokio::sync::oneshot::channel();
+        let closing = std::thread::Builder::new().name("wasmjob-close".to_owned());
+        let spawned = closing.spawn(move || {
+            drop(server);
+            drop(host);
+            // Nobody waits any more.
+            let _ = done.send(());
+        });
+        if let Err(error) = spawned {
+            // What could not be moved there was dropped here.
+            tracing::debug!(%error, "there was no thread to close with");
+        }
+        tokio::select! {
+            biased;
+            _ = closed => {
+                tracing::info!("stopped");
+                Exit::Complete
+            }
+            () = tokio::time::sleep(CLOSE_MAX) => {
+                tracing::error!(
+                    "the disk does not answer: ended without it; what was acknowledged is on it"
+                );
+                Exit::Host
+            }
+        }
     }
 }
 

@@ -567,6 +567,61 @@ fn the_end_waits_for_what_runs_but_not_for_ever() {
     assert!(!pods.is_empty());
 }
 
+/// A library that lets no sync return while a file is there.
+const HANG: &str = r#"
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int fdatasync(int fd) {
+    while (access(getenv("HANG"), F_OK) == 0) pause();
+    return syscall(SYS_fdatasync, fd);
+}
+"#;
+
+#[test]
+fn a_disk_that_does_not_answer_does_not_hold_up_the_end_for_ever() {
+    let place = Place::new();
+    let (source, library) = (
+        place.data().with_extension("c"),
+        place.data().with_extension("so"),
+    );
+    std::fs::write(&source, HANG).unwrap();
+    let mut compiler = Command::new("cc");
+    let compiled = compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source);
+    assert!(compiled.status().unwrap().success());
+    let hang = place.data().with_extension("hang");
+    let environment = [("LD_PRELOAD", library.as_path()), ("HANG", hang.as_path())];
+    let start = || {
+        Served::start_with(
+            &place.data(),
+            &place.manifests(),
+            &["--drain-timeout", "1s"],
+            &environment,
+        )
+    };
+    let mut served = start();
+    served.wait_for("ready");
+    place.job("kept", "quick", "");
+    served.wait_for("kept.yaml\" created=1");
+    std::fs::write(&hang, "").unwrap();
+    place.job("lost", "quick", "");
+    // Until the sync hangs, of which nobody says anything.
+    std::thread::sleep(Duration::from_secs(1));
+    served.signal(Signal::TERM);
+    served.wait_for("the disk does not answer");
+    assert_eq!(served.end(Duration::from_secs(5)), Some(3));
+    // Nothing that was acknowledged is lost.
+    std::fs::remove_file(&hang).unwrap();
+    let mut served = start();
+    served.wait_for("lost.yaml\" created=1");
+    served.signal(Signal::TERM);
+    assert_eq!(served.end(Duration::from_secs(40)), Some(0));
+    assert!(place.objects().jobs.len() == 2);
+}
+
 #[test]
 fn one_directory_has_one_daemon_and_says_who() {
     let place = Place::new();

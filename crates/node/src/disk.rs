@@ -6,20 +6,27 @@
 //! which files in memory share a limit.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::io::Errno;
 use wasmjob_api::Uid;
 use wasmjob_sandbox::Quota;
 
 /// Entries of a volume that a look at its size counts; a volume with more is over any limit.
 const ENTRIES_MAX: u64 = 1_000_000;
 
+/// Directories in one another that a look goes down; a volume with more is over any limit.
+/// Each takes a descriptor.
+const DEPTH_MAX: usize = 128;
+
 /// Bytes of a block.
 const BLOCK: u64 = 4_096;
+
+/// Bytes that an entry takes at least, if only of the file system's own.
+const ENTRY_BYTES: u64 = 1_024;
 
 /// What a pod is limited to, and what becomes of it.
 pub(crate) struct Limits {
@@ -51,8 +58,9 @@ impl ClaimQuotas {
     pub(crate) fn of(&self, claim: Uid, limit: u64, dir: &Path) -> Arc<Quota> {
         // Nothing that can panic runs between two changes.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.get(&claim).and_then(Weak::upgrade);
-        if let Some(quota) = known.filter(|quota| quota.limit() == limit) {
+        if let Some(quota) = all.get(&claim).and_then(Weak::upgrade) {
+            // Who has it mounted already goes by the new size, too.
+            quota.set_limit(limit);
             return quota;
         }
         all.retain(|_, quota| quota.strong_count() > 0);
@@ -193,75 +201,128 @@ fn sizes(dirs: &[PathBuf]) -> u64 {
     listed.saturating_add(unlinked(dirs))
 }
 
-/// Bytes that a directory's files take on disk. Iterative, follows no links.
+/// Bytes that a directory's files take on disk; what cannot be counted is over any limit.
 fn size(dir: &Path) -> u64 {
-    let (mut bytes, mut entries) = (0u64, 0u64);
-    let mut linked = HashSet::new();
-    let mut left = vec![dir.to_owned()];
-    while let Some(dir) = left.pop() {
-        // What vanishes while we look does not count.
-        let Ok(listing) = std::fs::read_dir(&dir) else {
-            continue;
-        };
-        for entry in listing.flatten() {
-            entries += 1;
-            if entries > ENTRIES_MAX {
-                return u64::MAX;
-            }
-            let Ok(metadata) = entry.metadata() else {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut count = Count::default();
+    match rustix::fs::open(dir, flags, Mode::empty()).and_then(Dir::new) {
+        Ok(dir) => count.walk(dir).map_or(u64::MAX, |()| count.bytes),
+        Err(Errno::NOENT) => 0,
+        Err(_) => u64::MAX,
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    bytes: u64,
+    entries: u64,
+    /// Files with several names that were counted.
+    linked: HashSet<(u64, u64)>,
+}
+
+impl Count {
+    /// Goes down by descriptors: paths have a limit of their own, which guests can exceed.
+    fn walk(&mut self, root: Dir) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut open = vec![root];
+        loop {
+            let depth = open.len();
+            let Some(dir) = open.last_mut() else {
+                return Ok(());
+            };
+            let Some(entry) = dir.next() else {
+                open.pop();
                 continue;
             };
-            if metadata.is_dir() {
-                left.push(entry.path());
-            } else if metadata.nlink() > 1 && !linked.insert((metadata.dev(), metadata.ino())) {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            bytes = bytes.saturating_add(taken(&metadata));
+            self.entries += 1;
+            if self.entries > ENTRIES_MAX {
+                return Err(Errno::OVERFLOW);
+            }
+            let at = dir.fd()?;
+            // What vanishes while we look does not count.
+            let Some(found) = there(statat(at, name, AtFlags::SYMLINK_NOFOLLOW))? else {
+                continue;
+            };
+            let is_dir = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+            let id = (found.st_dev, found.st_ino);
+            if !is_dir && found.st_nlink > 1 && !self.linked.insert(id) {
+                self.bytes = self.bytes.saturating_add(ENTRY_BYTES);
+                continue;
+            }
+            self.bytes = self.bytes.saturating_add(taken(&found).max(ENTRY_BYTES));
+            if is_dir {
+                if depth >= DEPTH_MAX {
+                    return Err(Errno::OVERFLOW);
+                }
+                let below = openat(at, name, flags, Mode::empty()).and_then(Dir::new);
+                open.extend(there(below)?);
+            }
         }
     }
-    bytes
+}
+
+fn there<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Bytes that a file takes: without its holes, and without what a file system
 /// reserves for one that grows.
-fn taken(metadata: &Metadata) -> u64 {
-    let blocks = metadata.blocks().saturating_mul(512);
-    match metadata.is_file() {
-        true => blocks.min(metadata.len().next_multiple_of(BLOCK)),
-        false => blocks,
+fn taken(found: &Stat) -> u64 {
+    let blocks = found.st_blocks.cast_unsigned().saturating_mul(512);
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => {
+            let length = found.st_size.cast_unsigned();
+            blocks.min(length.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX))
+        }
+        _ => blocks,
     }
 }
 
 /// Bytes of files that were removed from the directories and are still open: they
 /// take their room until they are closed.
 fn unlinked(dirs: &[PathBuf]) -> u64 {
-    let roots: Vec<PathBuf> = dirs
-        .iter()
-        .filter_map(|dir| dir.canonicalize().ok())
-        .collect();
+    let roots = dirs.iter().filter_map(|dir| {
+        let path = dir.canonicalize().ok()?;
+        let device = rustix::fs::stat(&path).ok()?.st_dev;
+        Some((path, device))
+    });
+    let roots: Vec<(PathBuf, u64)> = roots.collect();
     let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
-        return 0;
+        return u64::MAX;
     };
     let mut seen = HashSet::new();
     let mut bytes = 0u64;
     for descriptor in descriptors.flatten() {
         let path = descriptor.path();
         // The kernel says where it was, and that it is deleted.
-        let Ok(target) = std::fs::read_link(&path) else {
-            continue;
+        let is_ours = match std::fs::read_link(&path) {
+            Ok(target) => {
+                target
+                    .as_os_str()
+                    .as_encoded_bytes()
+                    .ends_with(b" (deleted)")
+                    && roots.iter().any(|(root, _)| target.starts_with(root))
+            }
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
         };
-        let is_deleted = target
-            .as_os_str()
-            .as_encoded_bytes()
-            .ends_with(b" (deleted)");
-        if !is_deleted || !roots.iter().any(|root| target.starts_with(root)) {
+        if !is_ours {
             continue;
         }
-        let Ok(metadata) = std::fs::metadata(&path) else {
+        let Ok(found) = rustix::fs::stat(&path) else {
             continue;
         };
-        if metadata.nlink() == 0 && seen.insert((metadata.dev(), metadata.ino())) {
-            bytes = bytes.saturating_add(taken(&metadata));
+        let is_here = roots.iter().any(|(_, device)| *device == found.st_dev);
+        if found.st_nlink == 0 && is_here && seen.insert((found.st_dev, found.st_ino)) {
+            bytes = bytes.saturating_add(taken(&found));
         }
     }
     bytes
@@ -296,13 +357,38 @@ mod tests {
         let path = dir.path().join("a");
         std::fs::write(&path, [1; 50_000]).unwrap();
         let once = size(dir.path());
+        assert!((50_000..60_000).contains(&once), "{once}");
         std::fs::hard_link(&path, dir.path().join("b")).unwrap();
-        assert_eq!(size(dir.path()), once);
+        assert_eq!(size(dir.path()), once + ENTRY_BYTES);
         File::create(dir.path().join("hole"))
             .unwrap()
             .set_len(1 << 40)
             .unwrap();
-        assert_eq!(size(dir.path()), once);
+        assert_eq!(size(dir.path()), once + 2 * ENTRY_BYTES);
+    }
+
+    /// Guests open relative to directories, so their paths may be longer than any path.
+    #[test]
+    fn what_lies_deep_is_counted_or_over_any_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "d".repeat(200);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut at = rustix::fs::open(dir.path(), flags, Mode::empty()).unwrap();
+        for depth in 1..=DEPTH_MAX {
+            rustix::fs::mkdirat(&at, name.as_str(), Mode::RWXU).unwrap();
+            at = openat(&at, name.as_str(), flags, Mode::empty()).unwrap();
+            if depth == 100 {
+                let flags = OFlags::CREATE | OFlags::WRONLY;
+                let file = openat(&at, "f", flags, Mode::RUSR).unwrap();
+                rustix::io::write(&file, &[1; 50_000]).unwrap();
+                assert!(size(dir.path()) >= 50_000);
+                rustix::fs::unlinkat(&at, "f", AtFlags::empty()).unwrap();
+                assert!(sizes(&[dir.path().to_owned()]) >= 50_000, "it is open");
+            }
+        }
+        assert_eq!(size(dir.path()), u64::MAX);
+        crate::remove_tree(dir.path()).unwrap();
+        assert!(!dir.path().exists());
     }
 
     #[test]
@@ -312,7 +398,7 @@ mod tests {
         let one = all.of(claim, 10, dir.path());
         assert!(Arc::ptr_eq(&one, &all.of(claim, 10, dir.path())));
         assert!(
-            !Arc::ptr_eq(&one, &all.of(claim, 11, dir.path())),
+            Arc::ptr_eq(&one, &all.of(claim, 11, dir.path())),
             "it was made larger"
         );
         assert!(!Arc::ptr_eq(

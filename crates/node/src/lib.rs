@@ -34,6 +34,7 @@ mod pod;
 mod probe;
 mod projected;
 mod refresh;
+mod remove;
 mod resources;
 mod restart;
 mod sub_path;
@@ -52,6 +53,7 @@ pub use logs::{
 pub use network::NetworkPolicy;
 pub use node::{Node, NodeConfig, NodeError, NodeParts, Update, Urgency};
 pub use objects::{ConfigKind, ConfigName, Objects};
+pub use remove::remove_tree;
 pub use resources::Resources;
 pub use usage::{ContainerUsage, NodeUsage, PodUsage};
 pub use volumes::{HostPathPolicy, HostPathRoot};

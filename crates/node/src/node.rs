@@ -125,7 +125,10 @@ pub(crate) enum News {
     /// A registry is asked for these images of the template.
     Pulling(Arc<Prepared>, Vec<Arc<str>>),
     Volumes(Uid, Result<Box<Volumes>, VolumeError>),
-    Measured(Uid, Option<Overrun>),
+    /// What was over a limit when the disk was looked at, which began then.
+    Measured(Uid, Option<Overrun>, Instant),
+    /// A write found no room.
+    Full(Uid, Overrun),
 }
 
 /// Where news arrives.
@@ -327,7 +330,8 @@ impl Node {
                     self.images_pulling(template_key(&prepared.template), &names);
                 }
                 News::Volumes(uid, volumes) => self.volumes_made(uid, volumes),
-                News::Measured(uid, overrun) => self.measured(uid, overrun),
+                News::Measured(uid, overrun, began) => self.measured(uid, overrun, began),
+                News::Full(uid, overrun) => self.evict(uid, overrun),
             }
         }
         let now = self.clock.monotonic();
@@ -558,7 +562,7 @@ impl Node {
             scratch_bytes_max: run.prepared.scratch_bytes_max,
             memory_bytes_max: run.prepared.memory_bytes_max,
             evict: Arc::new(move |message| {
-                full.push(News::Measured(uid, Some(Overrun { message })));
+                full.push(News::Full(uid, Overrun { message }));
             }),
         };
         self.workers.submit(move || {
@@ -645,15 +649,23 @@ impl Node {
         }
     }
 
-    fn measured(&mut self, uid: Uid, overrun: Option<Overrun>) {
+    fn evict(&mut self, uid: Uid, overrun: Overrun) {
+        self.end_pod(uid, Ending::Evicted(overrun.message), Duration::ZERO);
+    }
+
+    fn measured(&mut self, uid: Uid, overrun: Option<Overrun>, began: Instant) {
         if !self.pods.contains_key(&uid) {
             return;
         }
         match overrun {
-            Some(overrun) => self.end_pod(uid, Ending::Evicted(overrun.message), Duration::ZERO),
-            None => self
-                .timers
-                .at(self.clock.monotonic() + MEASURE_EVERY, Timer::Measure(uid)),
+            Some(overrun) => self.evict(uid, overrun),
+            None => {
+                // A tenth of the time at most is spent looking.
+                let now = self.clock.monotonic();
+                let took = now.saturating_duration_since(began);
+                let at = now + MEASURE_EVERY.max(took.saturating_mul(9));
+                self.timers.at(at, Timer::Measure(uid));
+            }
         }
     }
 
@@ -674,11 +686,13 @@ impl Node {
         };
         let logs = self.logs.of(uid);
         let inbox = Arc::clone(&self.inbox);
+        let began = self.clock.monotonic();
         self.workers.submit(move || {
             let log_bytes = logs.iter().map(|log| log.kept_bytes() as u64).sum();
             inbox.push(News::Measured(
                 uid,
                 watched.overrun(limit, log_bytes, memory),
+                began,
             ));
         });
     }

@@ -19,6 +19,7 @@ use wasmjob_api::k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use crate::disk::{ClaimQuotas, Limits, Watched, human, quota_of};
 use crate::projected::{View, is_projected};
 use crate::refresh::Projections;
+use crate::remove::remove_tree;
 use wasmjob_sandbox::Quota;
 
 /// A directory below which pods may have hostPath volumes.
@@ -419,9 +420,12 @@ impl Volumes {
             self.read_only.push(volume.name.clone());
         }
         let requests = spec.resources.and_then(|resources| resources.requests);
-        let storage = requests.as_ref().and_then(|it| it.get("storage"));
-        if let Some(storage) = storage.and_then(bytes) {
-            let quota = places.claim_quotas.of(uid, storage, &dir);
+        if let Some(storage) = requests.as_ref().and_then(|it| it.get("storage")) {
+            // Without a size that can be told it would have none.
+            let Some(limit) = bytes(storage) else {
+                return waits("asks for a storage that cannot be read");
+            };
+            let quota = places.claim_quotas.of(uid, limit, &dir);
             self.quotas.push((volume.name.clone(), vec![quota]));
         }
         Ok(())
@@ -516,7 +520,7 @@ impl Volumes {
             projections.close();
         }
         for own in [&self.own, &self.own_in_memory].into_iter().flatten() {
-            if let Err(error) = std::fs::remove_dir_all(own)
+            if let Err(error) = remove_tree(own)
                 && error.kind() != io::ErrorKind::NotFound
             {
                 tracing::warn!(dir = %own.display(), %error, "failed to remove a pod's directory");

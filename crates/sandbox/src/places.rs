@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Mount;
-use crate::quota::{Quotas, Room};
+use crate::quota::{Moving, Quotas, Room};
 
 /// The first descriptor of a preopened directory, after the three streams.
 const FIRST_PREOPENED: u32 = 3;
@@ -55,6 +55,12 @@ impl Places {
             true => None,
             false => Some(Room::take(quotas, bytes).await),
         }
+    }
+
+    /// Waits until nobody looks at the files where a descriptor lies, so that some may be
+    /// moved.
+    pub(crate) async fn moving(&self, descriptor: u32) -> Option<Moving> {
+        Some(Moving::begin(self.quotas(descriptor)?).await)
     }
 
     /// Whether two descriptors lie in one mount: otherwise files cannot be moved or

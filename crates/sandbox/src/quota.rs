@@ -5,12 +5,18 @@
 //! account only falls: what a guest removes or overwrites is found when nothing
 //! is left and the directory is looked at. So nobody can dodge it, and a guest
 //! that is far from its limit costs a subtraction each write.
+//!
+//! A look belongs to nobody: it ends and is accounted for also when the guest that
+//! wanted it is gone, there is one at a time, and none follows at once. Nothing is
+//! moved or linked in the directory meanwhile, or it could be where the look has been.
+//!
+//! One thing can pass: a write that is under way when its guest is killed, and that
+//! the disk makes later, is missed by a look in that moment.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::clock::now;
 
@@ -21,28 +27,54 @@ const BLOCK: u64 = 4_096;
 /// guest with many files beside little room cannot keep the host busy counting them.
 const REST: u32 = 9;
 
+/// How long a write waits for others that are under way, which may take less than they might.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Finds out how many bytes a directory's files take. Called where it may block.
 type Look = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// One limit, of one directory or of several together. Everybody who writes there shares it.
 pub struct Quota {
-    limit: u64,
+    account: Mutex<Account>,
     look: Look,
     full: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Taken to look, and shared by those who move files.
+    places: Arc<RwLock<()>>,
+    /// Woken when a write that was under way is done.
+    done: Notify,
+}
+
+#[derive(Debug)]
+struct Account {
+    limit: u64,
     /// Bytes that may be taken before somebody must look; none in the beginning.
-    left: AtomicU64,
+    left: u64,
     /// Bytes that were taken for writes that are being made.
-    under_way: AtomicU64,
+    under_way: u64,
+    /// Bytes that the last look found.
+    found: u64,
+    /// Looks that were begun, and the number of the last one that ended.
+    begun: u64,
+    ended: u64,
     /// When somebody may look again.
-    looking: Mutex<Option<Instant>>,
+    again: Option<Instant>,
+}
+
+/// What became of a wish for room.
+enum Answer {
+    /// So many bytes may be written, for which so much was taken.
+    Granted(u64, u64),
+    /// There is no room.
+    Full,
+    /// There may be when what is under way is done.
+    Wait,
+    /// A look with that number or a later one must tell, from then on.
+    Look(u64, Option<Instant>),
 }
 
 impl std::fmt::Debug for Quota {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Quota")
-            .field("limit", &self.limit)
-            .field("left", &self.left)
-            .finish_non_exhaustive()
+        f.debug_tuple("Quota").field(&*self.account()).finish()
     }
 }
 
@@ -51,12 +83,19 @@ impl Quota {
     #[must_use]
     pub fn new(limit: u64, look: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self {
-            limit,
+            account: Mutex::new(Account {
+                limit,
+                left: 0,
+                under_way: 0,
+                found: 0,
+                begun: 0,
+                ended: 0,
+                again: None,
+            }),
             look: Box::new(look),
             full: None,
-            left: AtomicU64::new(0),
-            under_way: AtomicU64::new(0),
-            looking: Mutex::new(None),
+            places: Arc::default(),
+            done: Notify::new(),
         }
     }
 
@@ -67,75 +106,115 @@ impl Quota {
         self
     }
 
-    /// The limit in bytes.
-    #[must_use]
-    pub fn limit(&self) -> u64 {
-        self.limit
+    /// Changes the limit, in bytes.
+    pub fn set_limit(&self, limit: u64) {
+        let mut account = self.account();
+        if account.limit != limit {
+            account.limit = limit;
+            // Whoever looks next knows what is left of the new one.
+            account.left = 0;
+        }
     }
 
-    /// Bytes that may be written before anybody must look, at least.
-    #[must_use]
-    pub fn left(&self) -> u64 {
-        self.left.load(Ordering::Acquire)
-    }
-
-    /// Takes room for a write of so many bytes, if there is enough without looking.
-    fn take_known(&self, bytes: u64) -> Option<u64> {
-        let most = growth(bytes);
-        let take = |left: u64| left.checked_sub(most);
-        self.left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
-            .ok()?;
-        self.under_way.fetch_add(most, Ordering::AcqRel);
-        Some(most)
+    fn account(&self) -> MutexGuard<'_, Account> {
+        // Nothing that can panic runs between two changes.
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes room for a write of so many bytes, or of fewer: how many, and what was taken.
     async fn take(self: &Arc<Self>, bytes: u64) -> (u64, u64) {
-        if let Some(taken) = self.take_known(bytes) {
-            return (bytes, taken);
+        let mut looked = None;
+        loop {
+            let mut done = std::pin::pin!(self.done.notified());
+            done.as_mut().enable();
+            let answer = self.account().take(bytes, looked);
+            match answer {
+                Answer::Granted(bytes, taken) => return (bytes, taken),
+                Answer::Full => {
+                    if let Some(full) = &self.full {
+                        full();
+                    }
+                    return (0, 0);
+                }
+                // A stream that nobody polls keeps what it took: that is no reason to wait long.
+                Answer::Wait => match tokio::time::timeout(PATIENCE, done).await {
+                    Ok(()) => looked = None,
+                    Err(_) => return (0, 0),
+                },
+                Answer::Look(number, at) => {
+                    looked = Some(number);
+                    if let Some(at) = at {
+                        tokio::time::sleep(at.saturating_duration_since(now())).await;
+                    }
+                    let alone = Arc::clone(&self.places).write_owned().await;
+                    self.look_as(number, alone).await;
+                }
+            }
         }
-        let mut again = self.looking.lock().await;
-        // Somebody may have looked meanwhile.
-        if let Some(taken) = self.take_known(bytes) {
-            return (bytes, taken);
-        }
-        if let Some(at) = *again {
-            tokio::time::sleep(at.saturating_duration_since(now())).await;
-        }
-        // From here on everybody else waits, so what is under way is known.
-        self.left.store(0, Ordering::Release);
-        let under_way = self.under_way.load(Ordering::Acquire);
-        let (quota, began) = (Arc::clone(self), now());
-        let looked = tokio::task::spawn_blocking(move || (quota.look)()).await;
-        let ended = now();
-        *again = Some(ended + pause(ended.saturating_duration_since(began)));
-        // Who cannot look knows of no room.
-        let used = looked.unwrap_or(u64::MAX).saturating_add(under_way);
-        let free = self.limit.saturating_sub(used);
-        let granted = bytes.min(free);
-        // What a write of that many takes is known within two blocks: the next one looks.
-        let taken = growth(granted).min(free);
-        self.under_way.fetch_add(taken, Ordering::AcqRel);
-        self.left.store(free - taken, Ordering::Release);
-        drop(again);
-        if granted == 0
-            && let Some(full) = &self.full
-        {
-            full();
-        }
-        (granted, taken)
     }
 
-    /// Gives back what was taken and is not needed.
-    fn give_back(&self, taken: u64) {
-        self.left.fetch_add(taken, Ordering::AcqRel);
-        self.done(taken);
+    /// Looks, unless somebody else has meanwhile, or has only just.
+    async fn look_as(self: &Arc<Self>, number: u64, alone: OwnedRwLockWriteGuard<()>) {
+        let began = now();
+        {
+            let mut account = self.account();
+            if account.ended >= number || account.again.is_some_and(|at| began < at) {
+                return;
+            }
+            account.begun += 1;
+            // From here on everybody else waits, so what is under way is known.
+            account.left = 0;
+        }
+        let quota = Arc::clone(self);
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = (quota.look)();
+            let ended = now();
+            let mut account = quota.account();
+            account.found = found;
+            account.ended = account.begun;
+            account.again = Some(ended + (ended - began).saturating_mul(REST));
+            let used = found.saturating_add(account.under_way);
+            account.left = account.limit.saturating_sub(used);
+            drop(account);
+            drop(alone);
+        });
+        // It goes on without us. Who cannot look has left nothing.
+        let _ = looking.await;
     }
 
     /// A write is made, or will not be: what it left on the disk can be seen there.
     fn done(&self, taken: u64) {
-        self.under_way.fetch_sub(taken, Ordering::AcqRel);
+        if taken > 0 {
+            self.account().under_way -= taken;
+            self.done.notify_waiters();
+        }
+    }
+}
+
+impl Account {
+    fn take(&mut self, bytes: u64, looked: Option<u64>) -> Answer {
+        let most = growth(bytes);
+        if most <= self.left {
+            self.left -= most;
+            self.under_way += most;
+            return Answer::Granted(bytes, most);
+        }
+        if looked.is_none_or(|number| self.ended < number) {
+            return Answer::Look(looked.unwrap_or(self.begun + 1), self.again);
+        }
+        match self.left {
+            0 if self.found >= self.limit => Answer::Full,
+            0 if self.under_way > 0 => Answer::Wait,
+            0 => Answer::Look(self.begun + 1, self.again),
+            // What a write of that many takes is known within two blocks: the next one looks.
+            left => {
+                let granted = bytes.min(left);
+                let taken = growth(granted).min(left);
+                self.left -= taken;
+                self.under_way += taken;
+                Answer::Granted(granted, taken)
+            }
+        }
     }
 }
 
@@ -143,20 +222,26 @@ impl Quota {
 fn growth(bytes: u64) -> u64 {
     match bytes {
         0 => 0,
-        bytes => bytes
-            .saturating_add(2 * (BLOCK - 1))
-            .checked_div(BLOCK)
-            .unwrap_or(0)
-            .saturating_mul(BLOCK),
+        bytes => bytes.saturating_add(2 * (BLOCK - 1)) / BLOCK * BLOCK,
     }
-}
-
-fn pause(took: Duration) -> Duration {
-    took.saturating_mul(REST)
 }
 
 /// The limits of one mount.
 pub(crate) type Quotas = Arc<[Arc<Quota>]>;
+
+/// Files may be moved and linked as long as this is held.
+pub(crate) struct Moving(#[expect(dead_code, reason = "held")] Vec<OwnedRwLockReadGuard<()>>);
+
+impl Moving {
+    /// Waits until nobody looks.
+    pub(crate) async fn begin(quotas: &Quotas) -> Self {
+        let mut all = Vec::with_capacity(quotas.len());
+        for quota in quotas.iter() {
+            all.push(Arc::clone(&quota.places).read_owned().await);
+        }
+        Self(all)
+    }
+}
 
 /// Room for one write.
 #[derive(Debug)]
@@ -186,12 +271,10 @@ impl Room {
     pub(crate) fn take_known(quotas: &Quotas, bytes: u64) -> Option<Self> {
         let mut room = Self::none(quotas, bytes);
         for quota in quotas.iter() {
-            match quota.take_known(bytes) {
-                Some(taken) => room.taken.push(taken),
-                None => {
-                    room.give_back();
-                    return None;
-                }
+            match quota.account().take(bytes, None) {
+                Answer::Granted(_, taken) => room.taken.push(taken),
+                // What was taken of others is found by their next look.
+                _ => return None,
             }
         }
         Some(room)
@@ -202,13 +285,6 @@ impl Room {
             bytes,
             quotas: Arc::clone(quotas),
             taken: Vec::with_capacity(quotas.len()),
-        }
-    }
-
-    /// Nothing will be written.
-    pub(crate) fn give_back(mut self) {
-        for (quota, taken) in self.quotas.iter().zip(self.taken.drain(..)) {
-            quota.give_back(taken);
         }
     }
 }
@@ -223,6 +299,8 @@ impl Drop for Room {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     /// A directory that holds what is written.
@@ -289,9 +367,68 @@ mod tests {
         let second = Room::take(&quotas, 1 << 20).await;
         assert_eq!(first.bytes, 1 << 19);
         assert!(second.bytes <= 1 << 19 && second.bytes > 0);
-        assert_eq!(Room::take(&quotas, 1).await.bytes, 0);
-        first.give_back();
-        assert!(Room::take(&quotas, 1 << 20).await.bytes > 0);
+        // Nothing is on the disk yet, so it is not full: there may be room again.
+        let third = Room::take(&quotas, 1);
+        let waiting = tokio::time::timeout(Duration::from_millis(20), third).await;
+        assert!(waiting.is_err());
+        drop(first);
+        assert_eq!(Room::take(&quotas, 4_096).await.bytes, 4_096);
+    }
+
+    /// As a component asks whether a stream is ready: and lets go of the question.
+    #[tokio::test]
+    async fn a_look_that_nobody_waits_for_is_one_look() {
+        let (looks, (go, gate)) = (
+            Arc::new(AtomicU64::new(0)),
+            std::sync::mpsc::channel::<()>(),
+        );
+        let (counted, held) = (Arc::clone(&looks), Mutex::new(gate));
+        let quotas: Quotas = Arc::new([Arc::new(Quota::new(1 << 20, move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = held.lock().unwrap().recv();
+            0
+        }))]);
+        for _ in 0..1_000 {
+            let take = Room::take(&quotas, 1);
+            assert!(tokio::time::timeout(Duration::ZERO, take).await.is_err());
+        }
+        assert!(looks.load(Ordering::SeqCst) <= 1);
+        drop(go);
+        assert_eq!(Room::take(&quotas, 1).await.bytes, 1);
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_moves_while_somebody_looks() {
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let held = Mutex::new(gate);
+        let quotas: Quotas = Arc::new([Arc::new(Quota::new(1 << 20, move || {
+            let _ = held.lock().unwrap().recv();
+            0
+        }))]);
+        let take = Room::take(&quotas, 1);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), take)
+                .await
+                .is_err()
+        );
+        let moving = Moving::begin(&quotas);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), moving)
+                .await
+                .is_err()
+        );
+        drop(go);
+        let moving = Moving::begin(&quotas).await;
+        quotas[0].set_limit(1 << 21);
+        let take = Room::take(&quotas, 1);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), take)
+                .await
+                .is_err()
+        );
+        drop(moving);
+        assert_eq!(Room::take(&quotas, 1 << 20).await.bytes, 1 << 20);
     }
 
     #[tokio::test]

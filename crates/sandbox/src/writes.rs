@@ -115,7 +115,7 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
     make!("path_symlink", path_symlink, (old, old_length) dir (path, length), [i32, i32, i32, i32, i32]);
 
     macro_rules! within_mount {
-        ($name:literal, $function:ident, $from:ident ($($between:ident),*) $to:ident ($($after:ident),*), [$($ty:ty),*]) => {
+        ($name:literal, $function:ident, $bytes:expr, $from:ident ($($between:ident),*) $to:ident ($($after:ident),*), [$($ty:ty),*]) => {
             linker.func_wrap_async(
                 P1,
                 $name,
@@ -126,6 +126,11 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                         if !guest.places.are_together($from.cast_unsigned(), $to.cast_unsigned()) {
                             return Ok(Errno::Xdev as i32);
                         }
+                        let room = guest.places.room($to.cast_unsigned(), $bytes).await;
+                        if room.as_ref().is_some_and(|room| $bytes != 0 && room.bytes == 0) {
+                            return Ok(Errno::Nospc as i32);
+                        }
+                        let _moving = guest.places.moving($to.cast_unsigned()).await;
                         guest.wasi.set_hostcall_fuel(fuel);
                         let mut memory = GuestMemory::Unshared(bytes);
                         p1::$function(&mut guest.wasi, &mut memory, $from, $($between,)* $to, $($after,)*).await
@@ -134,8 +139,8 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
             )?;
         };
     }
-    within_mount!("path_link", path_link, from (flags, old, old_length) to (new, new_length), [i32, i32, i32, i32, i32, i32, i32]);
-    within_mount!("path_rename", path_rename, from (old, old_length) to (new, new_length), [i32, i32, i32, i32, i32, i32]);
+    within_mount!("path_link", path_link, ENTRY_BYTES, from (flags, old, old_length) to (new, new_length), [i32, i32, i32, i32, i32, i32, i32]);
+    within_mount!("path_rename", path_rename, 0, from (old, old_length) to (new, new_length), [i32, i32, i32, i32, i32, i32]);
 
     linker.func_wrap_async(
         P1,
@@ -267,6 +272,11 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 if !guest.places.are_together(from.rep(), to.rep()) {
                     return Ok((Err(ErrorCode::CrossDevice),));
                 }
+                let room = guest.places.room(to.rep(), ENTRY_BYTES).await;
+                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                    return Ok((Err(ErrorCode::InsufficientSpace),));
+                }
+                let _moving = guest.places.moving(to.rep()).await;
                 let mut files = guest.filesystem();
                 let linked = files.link_at(from, flags, old, to, new).await;
                 Ok((told(guest, linked)?,))
@@ -282,6 +292,7 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 if !guest.places.are_together(from.rep(), to.rep()) {
                     return Ok((Err(ErrorCode::CrossDevice),));
                 }
+                let _moving = guest.places.moving(to.rep()).await;
                 let moved = guest.filesystem().rename_at(from, old, to, new).await;
                 Ok((told(guest, moved)?,))
             })
@@ -308,21 +319,22 @@ fn metered(
         inner,
         cell,
         quotas: quotas.filter(|quotas| !quotas.is_empty()),
-        permit: None,
+        waiting: Bytes::new(),
         writing: None,
         full: false,
     });
     Ok(Ok(table.push(stream)?))
 }
 
-/// A stream to a file.
+/// A stream to a file. What has no room that is known of waits here until somebody
+/// has looked, which is when the guest waits for the stream.
 struct Metered {
     inner: DynOutputStream,
     cell: Arc<Cell>,
     /// The limits, if there are any.
     quotas: Option<Quotas>,
-    /// Room for what was allowed to be written.
-    permit: Option<Room>,
+    /// What waits for room.
+    waiting: Bytes,
     /// Room for what is being written.
     writing: Option<Room>,
     /// There was no room.
@@ -331,10 +343,34 @@ struct Metered {
 
 impl Metered {
     /// Tells the guest once that there is no room.
-    fn no_room(&mut self) -> StreamError {
-        self.full = false;
+    fn tell_if_full(&mut self) -> StreamResult<()> {
+        if !std::mem::take(&mut self.full) {
+            return Ok(());
+        }
         let error = std::io::Error::from(OsError::NOSPC);
-        StreamError::LastOperationFailed(error.into())
+        Err(StreamError::LastOperationFailed(error.into()))
+    }
+
+    /// Writes what waits, as far as there is room.
+    async fn write_waiting(&mut self) -> StreamResult<()> {
+        while let Some(quotas) = &self.quotas
+            && !self.waiting.is_empty()
+        {
+            let room = Room::take(quotas, self.waiting.len() as u64).await;
+            if room.bytes == 0 {
+                self.waiting.clear();
+                self.full = true;
+                break;
+            }
+            let length = usize::try_from(room.bytes).unwrap_or(usize::MAX);
+            let part = self.waiting.split_to(length.min(self.waiting.len()));
+            self.inner.ready().await;
+            self.inner.check_write()?;
+            self.cell.wrote(part.len() as u64);
+            self.writing = Some(room);
+            self.inner.write(part)?;
+        }
+        Ok(())
     }
 }
 
@@ -343,35 +379,32 @@ impl Pollable for Metered {
     async fn ready(&mut self) {
         self.inner.ready().await;
         self.writing = None;
-        if let Some(quotas) = &self.quotas
-            && self.permit.is_none()
-            && !self.full
-        {
-            let room = Room::take(quotas, PERMIT_BYTES as u64).await;
-            self.full = room.bytes == 0;
-            self.permit = (!self.full).then_some(room);
-        }
+        // What went wrong the inner stream tells again.
+        let _ = self.write_waiting().await;
+        self.inner.ready().await;
+        self.writing = None;
     }
 }
 
 #[async_trait::async_trait]
 impl OutputStream for Metered {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let length = bytes.len();
+        if !self.waiting.is_empty() || self.full {
+            let text = "write not permitted: check_write not called first";
+            return Err(StreamError::Trap(wasmtime::format_err!("{text}")));
+        }
+        let length = bytes.len() as u64;
         if let Some(quotas) = &self.quotas
             && length > 0
         {
-            let permit = self.permit.take();
-            let Some(permit) = permit.filter(|permit| length as u64 <= permit.bytes) else {
-                let text = "write not permitted: check_write not called first";
-                return Err(StreamError::Trap(wasmtime::format_err!("{text}")));
-            };
-            // Of the permit, only what is used.
-            permit.give_back();
-            self.writing = Room::take_known(quotas, length as u64);
+            self.writing = Room::take_known(quotas, length);
+            if self.writing.is_none() {
+                self.waiting = bytes;
+                return Ok(());
+            }
         }
         self.inner.write(bytes)?;
-        self.cell.wrote(length as u64);
+        self.cell.wrote(length);
         Ok(())
     }
 
@@ -381,53 +414,36 @@ impl OutputStream for Metered {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         let ready = self.inner.check_write()?.min(PERMIT_BYTES);
-        let Some(quotas) = &self.quotas else {
-            return Ok(ready);
-        };
-        if ready == 0 {
-            return Ok(0);
+        self.tell_if_full()?;
+        if ready > 0 {
+            self.writing = None;
         }
-        self.writing = None;
-        if self.permit.is_none() && !self.full {
-            self.permit = Room::take_known(quotas, PERMIT_BYTES as u64);
-        }
-        match &self.permit {
-            Some(permit) => Ok(usize::try_from(permit.bytes).map_or(ready, |room| room.min(ready))),
-            None if self.full => Err(self.no_room()),
-            // Whoever waits until it is ready has it looked for.
-            None => Ok(0),
+        match self.waiting.is_empty() {
+            true => Ok(ready),
+            // Whoever waits until it is ready has it written.
+            false => Ok(0),
         }
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let length = bytes.len() as u64;
-        if let Some(quotas) = &self.quotas {
-            self.inner.ready().await;
-            (self.writing, self.permit, self.full) = (None, None, false);
-            let room = Room::take(quotas, length).await;
-            if room.bytes < length {
-                room.give_back();
-                return Err(self.no_room());
-            }
-            self.writing = Some(room);
-        }
-        let written = self.inner.blocking_write_and_flush(bytes).await;
-        self.writing = None;
-        if written.is_ok() {
+        if self.quotas.is_none() {
+            let length = bytes.len() as u64;
+            self.inner.blocking_write_and_flush(bytes).await?;
             self.cell.wrote(length);
+            return Ok(());
         }
-        written
+        self.ready().await;
+        self.inner.check_write()?;
+        self.tell_if_full()?;
+        self.waiting = bytes;
+        self.ready().await;
+        self.inner.check_write()?;
+        self.tell_if_full()
     }
 
     async fn cancel(&mut self) {
+        // Who lets go of it has written what was taken.
+        self.ready().await;
         self.inner.cancel().await;
-    }
-}
-
-impl Drop for Metered {
-    fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            permit.give_back();
-        }
     }
 }

@@ -12,7 +12,7 @@ use wasmjob_api::schedule::Zone;
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder, Registries, RegistriesConfig};
 use wasmjob_node::{
     Clock, HostPathPolicy, LogDir, LogLimits, NetworkPolicy, Node, NodeConfig, NodeParts,
-    Resources, SystemClock, Urgency,
+    Resources, SystemClock, Urgency, remove_tree,
 };
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
 #[cfg(feature = "durable")]
@@ -476,7 +476,7 @@ impl Scratch {
     /// was killed.
     fn of_data_dir(dir: &Path) -> Result<PathBuf, BuildError> {
         let dir = dir.join("scratch");
-        match std::fs::remove_dir_all(&dir) {
+        match remove_tree(&dir) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(BuildError::Scratch { dir, source })
             }
@@ -505,7 +505,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if self.own
-            && let Err(error) = std::fs::remove_dir_all(&self.dir)
+            && let Err(error) = remove_tree(&self.dir)
         {
             tracing::warn!(dir = %self.dir.display(), %error, "failed to remove the scratch directory");
         }

@@ -74,7 +74,7 @@ pub use wasmjob_image::{
 };
 pub use wasmjob_node::{
     Clock, ContainerUsage, ExecError, ExecHandle, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead,
-    NodeError, NodeUsage, PodUsage, Resources, lost_notice,
+    NodeError, NodeUsage, PodUsage, Resources, lost_notice, remove_tree,
 };
 pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, InputClosed, InputSender, Limits,

@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use wasmjob_node::remove_tree;
+
 use crate::random::Random;
 
 /// Where directories in memory are made.
@@ -61,7 +63,7 @@ impl MemoryDir {
 
 impl Drop for MemoryDir {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.dir)
+        if let Err(error) = remove_tree(&self.dir)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(dir = %self.dir.display(), %error, "failed to remove the files of Secrets");
@@ -85,7 +87,7 @@ fn remove_old(link: &Path) {
         .is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
     if is_such
         && is_ours
-        && let Err(error) = fs::remove_dir_all(&dir)
+        && let Err(error) = remove_tree(&dir)
     {
         tracing::warn!(dir = %dir.display(), %error, "failed to remove files of Secrets");
     }

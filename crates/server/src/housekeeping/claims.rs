@@ -228,7 +228,7 @@ async fn reclaim(api: &Arc<Api>, name: &Arc<str>) -> Result<(), WriteError> {
     if let Ok(uid) = uid.parse::<wasmjob::api::Uid>() {
         let dir = api.host.claims_dir().join(uid.to_string());
         let shown = dir.display().to_string();
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
+        let removed = tokio::task::spawn_blocking(move || wasmjob::remove_tree(&dir)).await;
         match removed {
             Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(dir = shown, %error, "failed to remove a volume");

@@ -11,6 +11,7 @@
 //! and what follows from a turn (answers, starts) happens when the store shows
 //! it. Only what ends pods does not wait: a crash would end them as well.
 
+mod admission;
 mod answers;
 mod claim;
 mod commands;
@@ -21,6 +22,7 @@ mod jobs;
 mod mailbox;
 mod manifests;
 mod pods;
+mod policies;
 mod recover;
 mod results;
 mod time;
@@ -43,6 +45,7 @@ use wasmjob_node::{Clock, Node};
 
 use wasmjob_store::{GenericObject, Health, ManifestRecord, Store};
 
+pub(crate) use admission::{Admitted, Refused};
 use answers::Answers;
 use commands::Names;
 use events::RecentEvents;
@@ -51,6 +54,7 @@ use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
 pub(crate) use manifests::ManifestFile;
+use policies::Policies;
 use turn::{Effects, Finished, Turn};
 use write::GenericNames;
 pub use write::{NewObject, Replacement, Write, WriteError, Written};
@@ -88,6 +92,8 @@ pub(crate) struct Core {
     generic_uids: HashMap<Uid, GenericNames>,
     /// The namespaces, and whether they are being deleted.
     namespaces: HashMap<Arc<str>, bool>,
+    /// What decides about newcomers.
+    policies: Policies,
     pod_waiters: HashMap<Uid, Vec<oneshot::Sender<PodResult>>>,
     timers: JobTimers,
     dirty: Vec<Uid>,
@@ -152,6 +158,7 @@ impl Core {
             generic: HashMap::default(),
             generic_uids: HashMap::default(),
             namespaces: HashMap::default(),
+            policies: Policies::default(),
             pod_waiters: HashMap::default(),
             timers: JobTimers::default(),
             dirty: Vec::new(),
@@ -190,7 +197,8 @@ impl Core {
             }
             // Starting and stopping pods may have ended some at once.
             let more = self.node.has_ended()
-                || self.draining.is_none() && !self.dirty.is_empty()
+                || self.draining.is_none()
+                    && !(self.dirty.is_empty() && self.policies.freed.is_empty())
                 || self.begins() && !self.dirty_cron.is_empty();
             if more && !self.is_backlogged() || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;
@@ -355,6 +363,7 @@ impl Core {
             // What is left is left for the next start.
             return;
         }
+        self.wake_refused();
         for uid in std::mem::take(&mut self.dirty) {
             self.look(turn, uid, now);
         }
@@ -363,6 +372,7 @@ impl Core {
     /// Commits a turn's changes and does what follows from them, now or when
     /// they are visible.
     fn act(&mut self, mut turn: Turn) {
+        self.settle_quotas(&mut turn);
         let revision = self.store.commit(turn.close());
         let answers = std::mem::take(&mut turn.effects.answers);
         self.answers.push(revision, answers, self.clock.monotonic());

@@ -159,6 +159,9 @@ impl Api {
             WriteError::AlreadyExists(_) => self.exists(resource, &call.target.namespace, name),
             WriteError::NoNamespace(namespace) => Status::namespace_not_found(&namespace),
             WriteError::Terminating(namespace) => ending(resource, name, &namespace),
+            WriteError::Forbidden(why) => {
+                Status::forbidden_because(resource.qualified(), name, &why)
+            }
             WriteError::Invalid(text) => Status::new(422, "Invalid", text),
             WriteError::Unavailable(why) => Status::service_unavailable(why).retry_after(1),
             WriteError::Gone(gone) => Status::service_unavailable(gone.to_string()).retry_after(1),

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
+mod admission;
 mod grants;
 mod history;
 mod hostile;

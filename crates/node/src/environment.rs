@@ -227,6 +227,10 @@ mod tests {
     }
 
     impl Objects for Fixed {
+        fn token(&self, _: &crate::TokenWanted<'_>) -> Result<crate::PodToken, String> {
+            Err("there are none".to_owned())
+        }
+
         fn claim(
             &self,
             _: &str,

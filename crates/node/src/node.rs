@@ -33,6 +33,9 @@ const WORKERS: usize = 2;
 /// Pulls at once.
 const PULLERS: usize = 4;
 
+/// A token is not made anew sooner than that after it was looked at, whatever the clock does.
+const RENEWAL_WAIT_MIN: Duration = Duration::from_secs(1);
+
 /// What the operator decides.
 #[derive(Clone)]
 pub struct NodeConfig {
@@ -124,6 +127,8 @@ pub(crate) enum News {
     Pulling(Arc<Prepared>, Vec<Arc<str>>),
     Volumes(Uid, Result<Volumes, VolumeError>),
     Measured(Uid, Option<Overrun>),
+    /// The pod's volumes were made anew.
+    Refreshed(Uid),
 }
 
 /// Where news arrives.
@@ -324,6 +329,7 @@ impl Node {
                 }
                 News::Volumes(uid, volumes) => self.volumes_made(uid, volumes),
                 News::Measured(uid, overrun) => self.measured(uid, overrun),
+                News::Refreshed(uid) => self.await_renewal(uid),
             }
         }
         let now = self.clock.monotonic();
@@ -521,6 +527,7 @@ impl Node {
             capacity: self.config.capacity,
             default_memory_bytes: self.config.default_memory_bytes,
             objects: Arc::clone(&self.objects),
+            clock: Arc::clone(&self.clock),
         };
         let places = Places {
             scratch: self.config.scratch.clone(),
@@ -562,6 +569,36 @@ impl Node {
         }
     }
 
+    /// Sets a timer for the first token of the pod's volumes that is to be made anew.
+    fn await_renewal(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let projections = run.volumes.as_ref().and_then(|it| it.projections());
+        if let Some(due) = projections.and_then(|it| it.due()) {
+            let wait = due.duration_since(self.clock.wall());
+            let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+            let wait = wait.max(RENEWAL_WAIT_MIN);
+            self.timers
+                .at(self.clock.monotonic() + wait, Timer::Tokens(uid));
+        }
+    }
+
+    /// Has tokens made anew whose time has come.
+    pub(crate) fn renew_tokens(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let projections = run.volumes.as_ref().and_then(|it| it.projections());
+        if let Some(projections) = projections.cloned() {
+            let inbox = Arc::clone(&self.inbox);
+            self.workers.submit(move || {
+                projections.refresh();
+                inbox.push(News::Refreshed(uid));
+            });
+        }
+    }
+
     /// Something that the pod's directories are made of is not there.
     fn volumes_missing(&mut self, uid: Uid, message: String) {
         let Some(run) = self.pods.get_mut(&uid) else {
@@ -599,6 +636,7 @@ impl Node {
                 if std::mem::take(&mut run.volumes_again) {
                     self.refresh_volumes(uid);
                 }
+                self.await_renewal(uid);
                 self.advance(uid);
             }
             Err(VolumeError::Waits(message)) if run.ending.is_none() => {

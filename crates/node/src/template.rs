@@ -17,6 +17,7 @@ use crate::objects::ConfigKind;
 use crate::pod::variable;
 use crate::resources::{FUEL, Resources, cpu, limit};
 use crate::restart::{Restart, RestartPolicy};
+use crate::token::account_of;
 use crate::volumes::split_termination_path;
 
 /// The path that Kubernetes gives every container's termination message.
@@ -370,6 +371,9 @@ fn configs(spec: &PodSpec) -> Vec<(ConfigKind, Arc<str>)> {
         }
         let sources = volume.projected.as_ref().and_then(|it| it.sources.as_ref());
         for source in sources.into_iter().flatten() {
+            if source.service_account_token.is_some() {
+                add(ConfigKind::Account, account_of(spec));
+            }
             if let Some(source) = &source.config_map {
                 add(ConfigKind::ConfigMap, &source.name);
             }

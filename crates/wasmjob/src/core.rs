@@ -63,6 +63,7 @@ use crate::clock::SteadyClock;
 use crate::clock_watch::ClockWatch;
 use crate::cron::{CronEntry, CronTimers};
 use crate::job::{JobEntry, JobTimers};
+use crate::objects::{ACCOUNTS, config_name};
 use crate::random::Random;
 use crate::{ApplyError, Counts, EditError, Figures, PodResult};
 
@@ -298,6 +299,12 @@ impl Core {
                 Command::Ping(reply) => {
                     // Whoever asked may have gone.
                     let _ = reply.send(());
+                }
+                Command::Tokens => {
+                    let generic = self.generic.values();
+                    let accounts = generic.filter(|it| &*it.resource == ACCOUNTS);
+                    let names = accounts.filter_map(|account| config_name(account));
+                    turn.effects.configs.extend(names);
                 }
                 Command::Drain(reply) => {
                     self.draining = Some(reply);

@@ -1,8 +1,8 @@
 //! The host: what an application holds.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -20,6 +20,7 @@ use crate::core::{
 };
 use crate::job::Propagation;
 use crate::memory_dir::MemoryDir;
+use crate::objects::{PodTokens, TokenMaker};
 use crate::{
     ApplyError, Figures, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi,
 };
@@ -41,6 +42,7 @@ pub(crate) struct HostNode {
     pub(crate) zone: Zone,
     pub(crate) own_port: Arc<AtomicU16>,
     pub(crate) claims: PathBuf,
+    pub(crate) tokens: TokenMaker,
 }
 
 /// The host's thread and what must outlive it.
@@ -181,6 +183,14 @@ impl Host {
         records
             .map(|record| (Arc::clone(&record.file), Arc::clone(&record.digest)))
             .collect()
+    }
+
+    /// Lets pods have tokens of their service accounts, which `maker` makes. Those that
+    /// wait for one are tried again.
+    pub fn makes_tokens(&self, maker: Arc<dyn PodTokens>) {
+        let tokens = &self.node.tokens;
+        *tokens.lock().unwrap_or_else(PoisonError::into_inner) = Some(maker);
+        self.threads.mailbox.send(Command::Tokens);
     }
 
     /// Changes one object, as a client of an API asks for it; the change is visible

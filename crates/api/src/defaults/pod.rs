@@ -93,6 +93,11 @@ fn volume(volume: &mut Volume) {
     }
     if let Some(projected) = &mut volume.projected {
         set(&mut projected.default_mode, DEFAULT_MODE);
+        for source in projected.sources.iter_mut().flatten() {
+            if let Some(token) = &mut source.service_account_token {
+                set(&mut token.expiration_seconds, 60 * 60);
+            }
+        }
     }
     if let Some(downward_api) = &mut volume.downward_api {
         set(&mut downward_api.default_mode, DEFAULT_MODE);

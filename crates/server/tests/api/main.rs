@@ -18,3 +18,4 @@ mod owners;
 mod requests;
 mod secrets;
 mod support;
+mod tokens;

@@ -21,9 +21,10 @@ use wasmjob_store::GenericObject;
 
 use super::Core;
 use super::commands::Prepared;
-use super::policies::{ACCOUNTS, CLAIMS, derived, pod_claim, read, usage_of};
+use super::policies::{CLAIMS, derived, pod_claim, read, usage_of};
 use super::turn::Turn;
 use crate::ApplyError;
+use crate::objects::ACCOUNTS;
 
 /// The annotation that says what LimitRanges have set.
 const LIMIT_RANGER: &str = "kubernetes.io/limit-ranger";

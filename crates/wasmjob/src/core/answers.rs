@@ -128,6 +128,7 @@ impl Core {
                 | Command::WaitPod(..)
                 | Command::Figures(_)
                 | Command::Exec(..)
+                | Command::Tokens
                 | Command::Drain(_)) => self.deferred.push(later),
             }
         }

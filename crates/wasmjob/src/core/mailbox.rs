@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Ping(oneshot::Sender<()>),
     Figures(oneshot::Sender<Figures>),
     Exec(Box<Exec>, oneshot::Sender<Result<ExecHandle, ExecError>>),
+    /// There is somebody who makes tokens.
+    Tokens,
     /// Begin nothing more, and say when nothing runs.
     Drain(oneshot::Sender<()>),
     Stop,

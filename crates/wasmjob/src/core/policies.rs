@@ -22,11 +22,11 @@ use wasmjob_store::{GenericObject, Object};
 use super::Core;
 use super::commands::Names;
 use super::turn::Turn;
+use crate::objects::ACCOUNTS;
 
 const LIMIT_RANGES: &str = "limitranges";
 const QUOTAS: &str = "resourcequotas";
 const PRIORITY_CLASSES: &str = "priorityclasses.scheduling.k8s.io";
-pub(super) const ACCOUNTS: &str = "serviceaccounts";
 pub(super) const CLAIMS: &str = "persistentvolumeclaims";
 const SERVICES: &str = "services";
 

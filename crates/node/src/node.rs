@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashSet};
 use tokio::sync::oneshot;
-use wasmjob_api::{Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
+use wasmjob_api::{Disruption, Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
 use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
-use crate::admission::{Admission, Turn};
+use crate::admission::{Admission, Candidate, Turn};
 use crate::images::is_missing;
 use crate::logs::LogWriter;
 use crate::network::NetworkPolicy;
@@ -289,7 +289,8 @@ impl Node {
     pub fn start(&mut self, pod: Arc<Pod>) {
         let prepared = self.template(&pod.template);
         let uid = pod.uid;
-        self.admission.push(uid, prepared.request);
+        self.admission
+            .push(uid, prepared.request, prepared.priority);
         self.room = true;
         let run = PodRun::new(pod, prepared);
         self.pods.insert(uid, run);
@@ -336,7 +337,8 @@ impl Node {
         while let Some(timer) = self.timers.take(now) {
             self.due(timer);
         }
-        if std::mem::take(&mut self.room) {
+        // Who makes room may have ended at once.
+        while std::mem::take(&mut self.room) {
             self.admit();
         }
     }
@@ -419,11 +421,69 @@ impl Node {
     }
 
     fn admit(&mut self) {
+        let mut first = None;
         for turn in self.admission.turns() {
             match turn {
                 Turn::Admitted(uid) => self.admitted(uid),
-                Turn::Waits(uid, lacks) => self.waits(uid, &lacks),
+                Turn::Waits(uid, lacks) => {
+                    self.waits(uid, &lacks);
+                    first = first.or_else(|| self.may_preempt(uid).then_some(uid));
+                }
             }
+        }
+        if let Some(uid) = first {
+            self.preempt(uid);
+        }
+    }
+
+    /// Whether others may have to end for the pod, which waits.
+    fn may_preempt(&self, uid: Uid) -> bool {
+        let Some(run) = self.pods.get(&uid) else {
+            return false;
+        };
+        let prepared = &run.prepared;
+        prepared.preempts
+            && self
+                .admission
+                .may_preempt(prepared.request, prepared.priority)
+    }
+
+    /// Ends pods that are less important than `uid`, where it fits then. They have their
+    /// grace period, for which it waits.
+    fn preempt(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let (request, priority) = (run.prepared.request, run.prepared.priority);
+        let admitted = self
+            .pods
+            .iter()
+            .filter(|(_, run)| run.stage != Stage::Queued);
+        let candidates = admitted.map(|(uid, run)| Candidate {
+            uid: *uid,
+            priority: run.prepared.priority,
+            request: run.prepared.request,
+            since: run.status.scheduled,
+            is_ending: run.ending.is_some(),
+        });
+        let victims = self.admission.preempt(uid, request, priority, candidates);
+        let now = self.clock.wall();
+        for victim in victims {
+            let text = format!("Preempted by pod {uid} on node {}", self.config.name);
+            let Some(run) = self.pods.get_mut(&victim) else {
+                continue;
+            };
+            run.events.push(Event::normal("Preempted", text.clone()));
+            run.status.disruption = Some(Box::new(Disruption {
+                reason: "PreemptionByScheduler".into(),
+                message: "default-scheduler: preempting to accommodate a higher priority pod"
+                    .into(),
+                at: now,
+            }));
+            run.dirty = true;
+            let grace = run.prepared.grace;
+            self.touch(victim);
+            self.end_pod(victim, Ending::Preempted(text), grace);
         }
     }
 
@@ -750,6 +810,11 @@ impl Node {
                 run.status.reason = Some(reason.into());
                 run.status.message = Some(Arc::from(message));
             }
+            Some(Ending::Preempted(message)) => {
+                run.status.phase = Phase::Failed;
+                run.status.reason = Some("Preempted".into());
+                run.status.message = Some(Arc::from(message));
+            }
             Some(Ending::Evicted(message)) => {
                 run.status.phase = Phase::Failed;
                 run.status.reason = Some("Evicted".into());
@@ -790,9 +855,10 @@ impl Node {
     fn release(&mut self, run: &mut PodRun) {
         let uid = run.pod.uid;
         if run.stage == Stage::Queued {
-            self.admission.forget(uid);
+            self.admission.forget(uid, run.prepared.priority);
         } else {
-            self.admission.release(run.prepared.request);
+            let (request, priority) = (run.prepared.request, run.prepared.priority);
+            self.admission.release(uid, request, priority);
             for name in config_names(run) {
                 if let Some(users) = self.config_users.get_mut(&name) {
                     users.remove(&uid);

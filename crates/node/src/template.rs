@@ -32,6 +32,10 @@ pub(crate) struct Prepared {
     pub(crate) init: Vec<ContainerSpec>,
     pub(crate) containers: Vec<ContainerSpec>,
     pub(crate) request: Resources,
+    /// The more, the sooner it is admitted.
+    pub(crate) priority: i32,
+    /// Pods of lower priority may have to end for it.
+    pub(crate) preempts: bool,
     pub(crate) active_deadline: Option<Duration>,
     pub(crate) grace: Duration,
     /// The sum of the containers' limits on scratch, if each has one.
@@ -140,6 +144,8 @@ impl Prepared {
             init,
             containers,
             request: Resources::of_pod(spec, default_memory_bytes),
+            priority: spec.priority.unwrap_or_default(),
+            preempts: spec.preemption_policy.as_deref() != Some("Never"),
             active_deadline: spec.active_deadline_seconds.map(seconds),
             grace: spec.termination_grace_period_seconds.map_or(GRACE, seconds),
             scratch_bytes_max: scratch

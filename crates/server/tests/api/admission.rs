@@ -489,3 +489,132 @@ fn the_slot_of_a_cron_job_waits_for_a_quota() {
         .await;
     });
 }
+
+/// A host that has room for so much memory, and a pod of that size.
+fn small(memory: &str) -> Api {
+    let bytes = memory.parse::<wasmjob::api::Quantity>().unwrap().units();
+    Api::start_with(
+        Host::builder()
+            .module("busy", wat::parse_str(BUSY).unwrap())
+            .module("quick", wat::parse_str(QUICK).unwrap())
+            .memory(bytes.unsigned_abs()),
+    )
+}
+
+fn of_class(name: &str, memory: &str, class: &str) -> Value {
+    let mut pod = pod(name, &json!({ "limits": { "memory": memory } }));
+    if !class.is_empty() {
+        pod["spec"]["priorityClassName"] = class.into();
+    }
+    pod["spec"]["terminationGracePeriodSeconds"] = 0.into();
+    pod
+}
+
+async fn phase(client: &mut Client, pod: &str, wanted: &str) -> Value {
+    until(client, &format!("{PODS}/{pod}"), |pod| {
+        pod["status"]["phase"] == wanted
+    })
+    .await
+}
+
+#[test]
+fn a_more_important_pod_makes_others_end() {
+    let api = small("256Mi");
+    block_on(async {
+        let mut client = api.client();
+        let classes = [
+            ("high", 100, "PreemptLowerPriority"),
+            ("higher", 200, "PreemptLowerPriority"),
+            ("meek", 1000, "Never"),
+        ];
+        for (name, value, policy) in classes {
+            let class = json!({ "metadata": { "name": name }, "value": value,
+                "preemptionPolicy": policy });
+            create(&mut client, CLASSES, &class).await;
+        }
+        for name in ["old", "young"] {
+            create(&mut client, PODS, &of_class(name, "128Mi", "")).await;
+            phase(&mut client, name, "Running").await;
+        }
+        create(&mut client, PODS, &of_class("meek", "128Mi", "meek")).await;
+        until(&mut client, &format!("{PODS}/meek"), |pod| {
+            pod["status"]["conditions"][0]["message"]
+                == "0/1 nodes are available: 1 Insufficient memory."
+        })
+        .await;
+        let high = create(&mut client, PODS, &of_class("high", "128Mi", "high")).await;
+        // What it made end is given to the first of the queue, which is not the one that
+        // asked for it: that one asks again.
+        phase(&mut client, "meek", "Running").await;
+        phase(&mut client, "high", "Running").await;
+        for name in ["young", "old"] {
+            let gone = phase(&mut client, name, "Failed").await;
+            let status = &gone["status"];
+            assert_eq!(status["reason"], "Preempted");
+            let uid = high["metadata"]["uid"].as_str().unwrap();
+            let text = format!("Preempted by pod {uid} on node ");
+            assert!(status["message"].as_str().unwrap().starts_with(&text));
+            let conditions = status["conditions"].as_array().unwrap();
+            let target = conditions
+                .iter()
+                .find(|it| it["type"] == "DisruptionTarget");
+            let target = target.unwrap();
+            assert_eq!(target["reason"], "PreemptionByScheduler");
+            assert_eq!(
+                target["message"],
+                "default-scheduler: preempting to accommodate a higher priority pod"
+            );
+        }
+        let events = client.get("/api/v1/namespaces/default/events").await.json();
+        assert_eq!(messages(&events, "Preempted").len(), 2);
+        // Nobody of the same or a higher priority ends.
+        create(&mut client, PODS, &of_class("again", "128Mi", "high")).await;
+        until(&mut client, &format!("{PODS}/again"), |pod| {
+            pod["status"]["conditions"][0]["reason"] == "Unschedulable"
+        })
+        .await;
+        for name in ["meek", "high"] {
+            phase(&mut client, name, "Running").await;
+        }
+        // Of those that wait, the most important is the next.
+        create(&mut client, PODS, &of_class("higher", "128Mi", "higher")).await;
+        phase(&mut client, "high", "Failed").await;
+        phase(&mut client, "higher", "Running").await;
+    });
+}
+
+#[test]
+fn a_job_replaces_pods_that_made_room() {
+    let api = small("256Mi");
+    block_on(async {
+        let mut client = api.client();
+        let class = json!({ "metadata": { "name": "high" }, "value": 100 });
+        create(&mut client, CLASSES, &class).await;
+        let mut job = job("j", "busy", 1, 1);
+        job["spec"]["backoffLimit"] = 0.into();
+        job["spec"]["podFailurePolicy"] = json!({ "rules": [{ "action": "Ignore",
+            "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] }] });
+        let spec = &mut job["spec"]["template"]["spec"];
+        spec["containers"][0]["resources"] = json!({ "limits": { "memory": "256Mi" } });
+        spec["terminationGracePeriodSeconds"] = 0.into();
+        create(&mut client, JOBS, &job).await;
+        until(&mut client, &format!("{JOBS}/j"), |job| {
+            job["status"]["ready"] == 1
+        })
+        .await;
+        create(&mut client, PODS, &of_class("high", "256Mi", "high")).await;
+        phase(&mut client, "high", "Running").await;
+        let path = format!("{PODS}/high?gracePeriodSeconds=0");
+        client.send("DELETE", &path, &[], "").await;
+        let pods = format!("{PODS}?labelSelector=job-name%3Dj");
+        until(&mut client, &pods, |pods| {
+            let pods = pods["items"].as_array().into_iter().flatten();
+            let phases: Vec<_> = pods.map(|pod| pod["status"]["phase"].clone()).collect();
+            phases.contains(&"Failed".into()) && phases.contains(&"Pending".into())
+                || phases.contains(&"Running".into())
+        })
+        .await;
+        let job = client.get(&format!("{JOBS}/j")).await.json();
+        assert_eq!(job["status"]["conditions"], Value::Null);
+    });
+}

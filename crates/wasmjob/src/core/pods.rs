@@ -29,7 +29,7 @@ impl Core {
         let pod = Arc::new(pod);
         for event in update.events {
             let source = match &*event.reason {
-                "Scheduled" | "FailedScheduling" => "default-scheduler",
+                "Scheduled" | "FailedScheduling" | "Preempted" => "default-scheduler",
                 _ => "kubelet",
             };
             self.event(

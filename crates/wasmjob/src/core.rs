@@ -273,6 +273,10 @@ impl Core {
                     turn.effects
                         .answer_or_refuse(reply, written, WriteError::Unavailable);
                 }
+                Command::Review(new, reply) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.review(*new));
+                }
                 Command::Figures(reply) => {
                     let (usage, counts) = (self.node.usage(), self.counts.clone());
                     // Who asked may have gone.

@@ -16,7 +16,8 @@ use wasmjob_store::{Health, Key, Kind, Store, Watch};
 use crate::builder::Scratch;
 use crate::clock::SteadyClock;
 use crate::core::{
-    Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, Write, WriteError, Written,
+    Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, NewObject, Write, WriteError,
+    Written,
 };
 use crate::job::Propagation;
 use crate::memory_dir::MemoryDir;
@@ -202,6 +203,22 @@ impl Host {
     pub async fn write(&self, write: Write) -> Result<Written, WriteError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Write(Box::new(write), reply);
+        self.threads.mailbox.send(command);
+        answer.await.map_err(|_| HostGone)?
+    }
+
+    /// Says whether an object may be created, by the limits, quotas and classes that there
+    /// are, and what a pod would come in as. Nothing is created.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub async fn review(
+        &self,
+        new: NewObject,
+    ) -> Result<Option<Box<k8s_openapi::api::core::v1::Pod>>, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Review(Box::new(new), reply);
         self.threads.mailbox.send(command);
         answer.await.map_err(|_| HostGone)?
     }

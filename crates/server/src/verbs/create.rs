@@ -106,7 +106,18 @@ impl Api {
         let namespace = call.target.namespace.as_ref();
         if call.is_dry_run() {
             self.check_free(resource, namespace, &name)?;
-            return show::value(call, StatusCode::CREATED, draft.value, self.now());
+            let mut shown = draft.value.clone();
+            let reviewed = self.host.review(draft.into_new(resource, &stamp)).await;
+            let reviewed = reviewed.map_err(|error| self.refused(call, &name, error))?;
+            if let Some(pod) = reviewed {
+                // What it would come in with; Kubernetes' types always have a form as JSON.
+                shown["spec"] = serde_json::to_value(pod.spec).unwrap_or_default();
+                if let Some(annotations) = pod.metadata.annotations {
+                    let annotations = serde_json::to_value(annotations).unwrap_or_default();
+                    metadata(&mut shown).insert("annotations".to_owned(), annotations);
+                }
+            }
+            return show::value(call, StatusCode::CREATED, shown, self.now());
         }
         let shown = draft.value.clone();
         let new = draft.into_new(resource, &stamp);

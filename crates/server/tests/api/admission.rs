@@ -113,7 +113,15 @@ fn a_limit_range_gives_and_refuses() {
             given["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
             "LimitRanger plugin set: cpu, memory request for container c; memory limit for container c"
         );
+        let tried = format!("{PODS}?dryRun=All");
+        let shown = create(&mut client, &tried, &pod("tried", &json!({}))).await;
+        assert_eq!(
+            shown["spec"]["containers"][0]["resources"]["limits"],
+            json!({ "memory": "128Mi" })
+        );
+        assert_eq!(client.get(&format!("{PODS}/tried")).await.code, 404);
         let large = pod("large", &json!({ "limits": { "memory": "2Gi" } }));
+        assert_eq!(client.json("POST", &tried, &large).await.code, 403);
         forbidden(
             &client.json("POST", PODS, &large).await,
             "pods \"large\" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi",
@@ -616,5 +624,52 @@ fn a_job_replaces_pods_that_made_room() {
         .await;
         let job = client.get(&format!("{JOBS}/j")).await.json();
         assert_eq!(job["status"]["conditions"], Value::Null);
+    });
+}
+
+#[test]
+fn what_is_used_is_counted_anew_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        let builder = Host::builder().module("busy", wat::parse_str(BUSY).unwrap());
+        Api::start_with(builder.data_dir(dir.path()))
+    };
+    let class = json!({ "metadata": { "name": "high" }, "value": 100 });
+    let api = start();
+    block_on(async {
+        let mut client = api.client();
+        let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": {
+            "pods": "3", "count/pods": "3", "configmaps": "3", "count/jobs.batch": "3" } } });
+        create(&mut client, QUOTAS, &quota).await;
+        create(&mut client, CLASSES, &class).await;
+        for name in ["a", "b"] {
+            create(&mut client, PODS, &pod(name, &json!({}))).await;
+            phase(&mut client, name, "Running").await;
+        }
+        let mut waits = job("j", "busy", 1, 1);
+        waits["spec"]["suspend"] = true.into();
+        create(&mut client, JOBS, &waits).await;
+        assert_eq!(
+            used(&mut client, "q").await,
+            json!({ "configmaps": "1", "count/jobs.batch": "1", "count/pods": "2", "pods": "2" })
+        );
+    });
+    drop(api);
+    let api = start();
+    block_on(async {
+        let mut client = api.client();
+        // The node was restarted: they have ended, and are there still.
+        assert_eq!(
+            used(&mut client, "q").await,
+            json!({ "configmaps": "1", "count/jobs.batch": "1", "count/pods": "2", "pods": "0" })
+        );
+        let mut high = pod("c", &json!({}));
+        high["spec"]["priorityClassName"] = "high".into();
+        let made = create(&mut client, PODS, &high).await;
+        assert_eq!(made["spec"]["priority"], 100);
+        forbidden(
+            &client.json("POST", PODS, &pod("d", &json!({}))).await,
+            "pods \"d\" is forbidden: exceeded quota: q, requested: count/pods=1, used: count/pods=3, limited: count/pods=3",
+        );
     });
 }

@@ -170,6 +170,30 @@ impl Core {
         Ok(Written { key, revision })
     }
 
+    /// Whether an object may be created, and what a pod would come in as. Nothing happens.
+    pub(super) fn review(&mut self, new: NewObject) -> Result<Option<Box<core::Pod>>, WriteError> {
+        let here: Arc<Path> = Arc::from(Path::new("."));
+        let now = self.clock.wall();
+        let new = match new {
+            NewObject::Generic(object) => {
+                let checked = self.check_new_generic(&object);
+                return checked.map(|()| None).map_err(WriteError::Forbidden);
+            }
+            NewObject::Pod(mut pod) => {
+                self.admit_pod(&mut pod)?;
+                let shown = pod.clone();
+                let prepared = self.prepare(New::Pod(pod, here), now)?;
+                self.check_newcomers([&prepared])?;
+                return Ok(Some(shown));
+            }
+            NewObject::Job(job) => New::Job(job, here),
+            NewObject::CronJob(cron_job) => New::CronJob(cron_job, here),
+        };
+        let prepared = self.prepare(new, now)?;
+        self.check_newcomers([&prepared])?;
+        Ok(None)
+    }
+
     fn write_new(&mut self, turn: &mut Turn, new: NewObject) -> Result<Key, WriteError> {
         let here = || Arc::from(Path::new("."));
         let new = match new {

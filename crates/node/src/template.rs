@@ -144,7 +144,11 @@ impl Prepared {
             init,
             containers,
             request: Resources::of_pod(spec, default_memory_bytes),
-            priority: spec.priority.unwrap_or_default(),
+            // Nobody gives it but a class.
+            priority: match spec.priority_class_name {
+                Some(_) => spec.priority.unwrap_or_default(),
+                None => 0,
+            },
             preempts: spec.preemption_policy.as_deref() != Some("Never"),
             active_deadline: spec.active_deadline_seconds.map(seconds),
             grace: spec.termination_grace_period_seconds.map_or(GRACE, seconds),

@@ -1,5 +1,7 @@
 //! ResourceQuotas (`plugin/resourcequota/controller.go`).
 
+use std::cmp::Ordering;
+
 use k8s_openapi::api::core::v1::ResourceQuota;
 use wasmjob_api::{Amount, Quantity};
 
@@ -153,24 +155,21 @@ impl Quota {
     }
 
     fn charge(&mut self, old: Option<&Amounts>, new: Option<&Amounts>) -> Charged {
-        let before = self.used.clone();
-        for (name, amount) in new.into_iter().flatten() {
-            if let Some(used) = self.used.get_mut(name) {
-                *used = used.plus(*amount);
-            }
-        }
-        for (name, amount) in old.into_iter().flatten() {
-            if let Some(used) = self.used.get_mut(name) {
-                *used = used.minus(*amount);
-            }
-        }
+        let nothing = Amounts::new();
+        let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
         let mut charged = Charged::Same;
-        for (old, new) in before.values().zip(self.used.values()) {
-            if new.quantity < old.quantity {
-                return Charged::Less;
-            }
-            if new.quantity > old.quantity {
-                charged = Charged::More;
+        let more = new.keys().filter(|name| !old.contains_key(*name));
+        for name in old.keys().chain(more) {
+            let Some(used) = self.used.get_mut(name) else {
+                continue;
+            };
+            let of = |usage: &Amounts| usage.get(name).copied().unwrap_or_default();
+            let before = used.quantity;
+            *used = used.plus(of(new)).minus(of(old));
+            match used.quantity.cmp(&before) {
+                Ordering::Less => charged = Charged::Less,
+                Ordering::Greater if charged == Charged::Same => charged = Charged::More,
+                _ => {}
             }
         }
         charged

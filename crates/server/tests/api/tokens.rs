@@ -71,6 +71,20 @@ async fn lines(client: &mut Client, pod: &str, wanted: usize) -> Vec<String> {
     waited.await.unwrap()
 }
 
+/// Waits until the answer is so.
+async fn until(client: &mut Client, path: &str, is_so: impl Fn(&str) -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let text = client.get(path).await.text();
+            if is_so(&text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{path} never came to that");
+}
+
 async fn review(client: &mut Client, token: &str, audiences: &[&str]) -> Value {
     let review = json!({ "spec": { "token": token, "audiences": audiences } });
     let path = "/apis/authentication.k8s.io/v1/tokenreviews";
@@ -150,6 +164,25 @@ fn a_token_is_mounted_for_who_asks_for_it() {
         );
         let made = create(&mut client, PODS, &pod("silent", "true", &json!({}))).await;
         assert_eq!(made["spec"]["volumes"], Value::Null);
+        // A Job waits for the account of its pods.
+        let jobs = "/apis/batch/v1/namespaces/default/jobs";
+        let job = json!({ "metadata": { "name": "j" }, "spec": { "template": {
+            "spec": pod("x", "true", &json!({ "serviceAccountName": "later" }))["spec"] } } });
+        create(&mut client, jobs, &job).await;
+        let why = "Error creating: pods \\\"j-\\\" is forbidden: error looking up service account default/later: serviceaccount \\\"later\\\" not found";
+        let told = "/api/v1/namespaces/default/events";
+        until(&mut client, told, |text| text.contains(why)).await;
+        let accounts = "/api/v1/namespaces/default/serviceaccounts";
+        create(
+            &mut client,
+            accounts,
+            &json!({ "metadata": { "name": "later" } }),
+        )
+        .await;
+        until(&mut client, &format!("{jobs}/j"), |text| {
+            text.contains("Complete")
+        })
+        .await;
         // An account that is not there gives nothing, and refuses.
         let missing = json!({ "serviceAccountName": "none" });
         let answer = client.json("POST", PODS, &pod("m", own, &missing)).await;

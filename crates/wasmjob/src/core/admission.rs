@@ -141,14 +141,16 @@ impl Core {
 
     /// Whether the pod has to do with classes or accounts that give something.
     fn has_wishes(&self, namespace: &Arc<str>, spec: &core::PodSpec) -> bool {
-        let names: super::commands::Names = (Arc::clone(namespace), Account::name_of(spec).into());
         spec.priority_class_name.is_some()
             || spec.priority.is_some()
             || spec.preemption_policy.is_some()
             || self.policies.priorities.has_default()
             || spec.automount_service_account_token == Some(true)
-            || &*names.1 != "default"
-            || self.policies.account(&names).is_some()
+            || Account::name_of(spec) != "default"
+            || self
+                .policies
+                .account(namespace, Account::name_of(spec))
+                .is_some()
     }
 
     /// Gives a pod what it comes in with; whether that is something.
@@ -201,7 +203,7 @@ impl Core {
             return Err(Refusal::Forbidden(error.to_string()));
         }
         let none = Account::default();
-        let account = self.policies.account(&(Arc::clone(namespace), name));
+        let account = self.policies.account(namespace, &name);
         Ok(account.unwrap_or(&none).fill(spec))
     }
 

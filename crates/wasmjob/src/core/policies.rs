@@ -67,8 +67,11 @@ impl Policies {
     }
 
     /// What pods of that account get, if they get anything.
-    pub(super) fn account(&self, names: &Names) -> Option<&Account> {
-        self.accounts.get(names)
+    pub(super) fn account(&self, namespace: &Arc<str>, name: &str) -> Option<&Account> {
+        if self.accounts.is_empty() {
+            return None;
+        }
+        self.accounts.get(&(Arc::clone(namespace), name.into()))
     }
 
     /// The quotas of a namespace, if it has any.

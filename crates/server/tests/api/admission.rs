@@ -366,6 +366,49 @@ fn a_job_runs_through_a_quota() {
 }
 
 #[test]
+fn many_jobs_take_turns_in_a_small_quota() {
+    let api = api();
+    block_on(async {
+        let mut client = api.client();
+        let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": { "pods": "1" } } });
+        create(&mut client, QUOTAS, &quota).await;
+        create(&mut client, PODS, &pod("holds", &json!({}))).await;
+        let jobs = 150;
+        for number in 0..jobs {
+            create(
+                &mut client,
+                JOBS,
+                &job(&format!("j{number}"), "quick", 2, 2),
+            )
+            .await;
+        }
+        let begun = std::time::Instant::now();
+        let path = format!("{PODS}/holds?gracePeriodSeconds=0");
+        client.send("DELETE", &path, &[], "").await;
+        until(&mut client, JOBS, |list| {
+            let list = list["items"].as_array().into_iter().flatten();
+            list.filter(|job| job["status"]["succeeded"] == 2).count() == jobs
+        })
+        .await;
+        // One after the other, each as soon as the one before has ended.
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            begun.elapsed()
+        );
+        // Who was woken in vain has not said so each time.
+        let events = client
+            .get("/api/v1/namespaces/default/events?limit=5000")
+            .await
+            .json();
+        let counts = events["items"].as_array().into_iter().flatten();
+        let refused = counts.filter(|event| event["reason"] == "FailedCreate");
+        let refused: u64 = refused.filter_map(|event| event["count"].as_u64()).sum();
+        assert!(refused < 10 * jobs as u64, "{refused}");
+    });
+}
+
+#[test]
 fn a_quota_that_grows_lets_a_job_go_on() {
     let api = api();
     block_on(async {

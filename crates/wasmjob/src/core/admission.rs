@@ -89,6 +89,8 @@ pub(crate) struct Refused {
     times: u32,
     /// Not tried before that.
     until: Option<Timestamp>,
+    /// Something was freed, and it is tried sooner.
+    is_woken: bool,
     /// Its place among those that wait.
     place: Option<u64>,
 }
@@ -370,7 +372,9 @@ impl Core {
         if job.spec.suspend || job.deletion.is_some() || job.finished().is_some() {
             return Room::ANY;
         }
-        if let Some(until) = entry.refused.until.filter(|until| *until > now) {
+        let refused = &entry.refused;
+        let until = refused.until.filter(|until| *until > now);
+        if let Some(until) = until.filter(|_| !refused.is_woken) {
             return Room {
                 pods: 0,
                 waits: Some(until),
@@ -416,7 +420,16 @@ impl Core {
         if room.waits.is_some() {
             return room.waits;
         }
-        let entry = self.jobs.get(&uid)?;
+        let entry = self.jobs.get_mut(&uid)?;
+        let was_woken = std::mem::take(&mut entry.refused.is_woken);
+        if let Some(until) = entry
+            .refused
+            .until
+            .filter(|until| was_woken && *until > now)
+        {
+            // Others were quicker. That is no news, and it waits no longer for it.
+            return Some(until);
+        }
         let job = Arc::clone(&entry.job);
         let why = self.why_refused(uid, &job)?;
         let text = format!("Error creating: {why}");
@@ -479,7 +492,7 @@ impl Core {
             let first: Vec<Uid> = first.take(WOKEN_MAX).copied().collect();
             for uid in first {
                 if let Some(entry) = self.jobs.get_mut(&uid) {
-                    entry.refused.until = None;
+                    entry.refused.is_woken = true;
                 }
                 self.mark(uid);
             }

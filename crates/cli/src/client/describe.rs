@@ -7,6 +7,7 @@ mod job;
 mod other;
 mod parts;
 mod pod;
+mod policy;
 mod volumes;
 
 use serde_json::Value;
@@ -81,7 +82,7 @@ async fn by_name(
 
 async fn text(api: &Api, resource: &Resource, object: &Value) -> Result<String> {
     let events = match resource.kind {
-        "Event" => None,
+        "Event" | "LimitRange" | "ResourceQuota" => None,
         _ => events::of(api, resource, object).await?,
     };
     let mut out = Tabbed::default();
@@ -89,6 +90,8 @@ async fn text(api: &Api, resource: &Resource, object: &Value) -> Result<String> 
         ("batch", "Job") => job::describe(object, &mut out),
         ("batch", "CronJob") => cron_job::describe(object, &mut out),
         ("", "Pod") => pod::describe(object, &mut out),
+        ("", "ResourceQuota") => policy::quota(object, &mut out),
+        ("", "LimitRange") => policy::limit_range(object, &mut out),
         _ => other::describe(object, &mut out),
     }
     if let Some(events) = &events {

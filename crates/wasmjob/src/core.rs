@@ -24,6 +24,7 @@ mod manifests;
 mod pods;
 mod policies;
 mod recover;
+mod refused;
 mod results;
 mod time;
 mod turn;
@@ -45,7 +46,7 @@ use wasmjob_node::{Clock, Node};
 
 use wasmjob_store::{GenericObject, Health, ManifestRecord, Store};
 
-pub(crate) use admission::{Admitted, Refused};
+pub(crate) use admission::Admitted;
 use answers::Answers;
 use commands::Names;
 use events::RecentEvents;
@@ -55,6 +56,7 @@ pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
 pub(crate) use manifests::ManifestFile;
 use policies::Policies;
+pub(crate) use refused::Refused;
 use turn::{Effects, Finished, Turn};
 use write::GenericNames;
 pub use write::{NewObject, Replacement, Write, WriteError, Written};

@@ -14,7 +14,7 @@ pub(crate) use creation::{
 pub use creation::{generated_name, prepare_cron_job, prepare_job, prepare_pod};
 pub use job::{cron_job, job};
 pub(crate) use pod::pod_only;
-pub use pod::{pod, pod_template};
+pub use pod::{limit_range, pod, pod_template, requests_from_limits};
 
 /// Sets what is absent.
 fn set<T>(field: &mut Option<T>, value: T) {

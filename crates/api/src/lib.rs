@@ -10,6 +10,7 @@
 //! [`Pod`] is a row: a reference to the template that it shares with its siblings plus what
 //! differs. A row becomes a full Kubernetes object when somebody reads it.
 
+mod amount;
 pub mod config;
 mod cron_job;
 pub mod defaults;
@@ -29,6 +30,7 @@ pub mod types;
 mod uid;
 pub mod validation;
 
+pub use amount::Amount;
 pub use cron_job::{
     Allowed, CatchUp, Cause, ConcurrencyPolicy, CronJob, CronJobOptions, CronJobSpec,
     CronJobStatus, JobReference, Obstacle, OptionError, Rule, SLOT_RECORDS_MAX, SlotLedger,
@@ -43,6 +45,7 @@ pub use pod::{
     ContainerState, ContainerStatus, Deletion, Disruption, OwnerJob, Phase, Pod, PodStatus,
     PodTemplate, Terminated, Usage,
 };
+pub use qos::class as qos_class;
 pub use quantity::{Quantity, QuantityError};
 pub use uid::{Uid, UidError};
 

@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use crate::Quantity;
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, by the CPU and memory that `spec` asks for.
-pub(crate) fn class(spec: &PodSpec) -> &'static str {
+#[must_use]
+pub fn class(spec: &PodSpec) -> &'static str {
     let containers = || {
         spec.init_containers
             .iter()

@@ -50,6 +50,54 @@ impl Quantity {
         saturate(ceil_div(self.nano, NANO / 1000))
     }
 
+    /// Billionths.
+    pub(crate) const fn nano(self) -> i128 {
+        self.nano
+    }
+
+    /// The sum; saturates.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            nano: self.nano.saturating_add(other.nano),
+        }
+    }
+
+    /// The difference, which may be less than nothing; saturates.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            nano: self.nano.saturating_sub(other.nano),
+        }
+    }
+
+    /// How many times `part` fits in; any number of times if it is nothing.
+    #[must_use]
+    pub fn holds(self, part: Self) -> u32 {
+        if part.nano <= 0 {
+            return u32::MAX;
+        }
+        u32::try_from(self.nano.max(0) / part.nano).unwrap_or(u32::MAX)
+    }
+
+    /// `self / by`, for people to read.
+    #[must_use]
+    pub fn ratio(self, by: Self) -> f64 {
+        self.nano as f64 / by.nano as f64
+    }
+
+    /// Whether `self / by` is more than `most`, exactly; `by` is more than nothing.
+    #[must_use]
+    pub fn exceeds_ratio(self, by: Self, most: Self) -> bool {
+        let limit = by.nano.checked_mul(most.nano);
+        let product = self.nano.checked_mul(NANO);
+        match (product, limit) {
+            (Some(product), Some(limit)) => product > limit,
+            // Beyond what can be said exactly.
+            _ => self.ratio(by) > most.nano as f64 / NANO as f64,
+        }
+    }
+
     /// Whether it is less than nothing.
     #[must_use]
     pub const fn is_negative(self) -> bool {

@@ -4,7 +4,7 @@
 mod ignored;
 mod refused;
 
-pub use ignored::{Note, notes};
+pub use ignored::{Note, notes, served_notes};
 pub use refused::refusals;
 
 /// Resources that the node can give; an extended one is wasmjob's own.

@@ -12,11 +12,14 @@ mod job;
 mod job_status;
 mod job_status_update;
 mod job_update;
+mod limit_range;
 mod meta;
 pub mod names;
 mod pod;
 mod policies;
+mod priority_class;
 mod probe;
+mod resource_quota;
 mod resources;
 mod selector;
 mod volume;
@@ -27,9 +30,15 @@ pub use cron_job::{validate_cron_job, validate_cron_job_update};
 pub use job::validate_job;
 pub use job_status_update::validate_job_status_update;
 pub use job_update::validate_job_update;
+pub use limit_range::validate_limit_range;
 pub use meta::{NameRule, validate_metadata, validate_metadata_update};
 pub use names::{is_dns1123_label, is_dns1123_subdomain, is_qualified_name};
 pub use pod::validate_pod;
+pub use priority_class::{
+    SYSTEM_PRIORITY_CLASSES, USER_PRIORITY_MAX, validate_priority_class,
+    validate_priority_class_update,
+};
+pub use resource_quota::{validate_resource_quota, validate_resource_quota_update};
 pub(crate) use selector::{matches_labels as selects, syntax as selector_syntax};
 pub(crate) use volume::sources as volume_sources;
 pub use warnings::{job_warnings, warnings};

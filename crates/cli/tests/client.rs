@@ -640,6 +640,27 @@ fn descriptions_tell_all_and_what_has_happened() {
         told.contains("key:  7 bytes\n") && !told.contains("aHVudGVyMg"),
         "{told}"
     );
+    let limits = daemon.put(
+        "l.yaml",
+        "{apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {pods: 4, memory: 1024Mi}, \
+         scopes: [NotBestEffort]}}\n---\n{apiVersion: v1, kind: LimitRange, metadata: {name: l}, spec: {limits: [\
+         {type: Container, max: {memory: 1Gi}, default: {cpu: 500m}}]}}",
+    );
+    daemon.ok(&["apply", "-f", &limits]);
+    assert_eq!(
+        daemon.ok(&["describe", "quota", "q"]),
+        "Name:       q\nNamespace:  default\nScopes:     NotBestEffort\n \
+         * Matches all pods that have at least one resource requirement set. These pods have a burstable or guaranteed quality of service.\n\
+         Resource  Used  Hard\n--------  ----  ----\nmemory    0     1Gi\npods      0     4\n"
+    );
+    assert_eq!(
+        daemon.ok(&["describe", "limits"]),
+        "Name:       l\nNamespace:  default\n\
+         Type        Resource  Min  Max  Default Request  Default Limit  Max Limit/Request Ratio\n\
+         ----        --------  ---  ---  ---------------  -------------  -----------------------\n\
+         Container   cpu       -    -    500m             500m           -\n\
+         Container   memory    -    1Gi  1Gi              1Gi            -\n"
+    );
     assert_eq!(
         daemon.fails(&["describe", "job", "x"], 1),
         "Error from server (NotFound): jobs.batch \"x\" not found\n"

@@ -322,6 +322,16 @@ fn a_pod_pulls_with_the_secret_of_its_namespace() {
     let job = home.job(&image, "spec: {terminationGracePeriodSeconds: 0");
     home.ok(&["apply", "-f", job.to_str().unwrap()]);
     daemon.pod(|pod| waiting(pod)["reason"] == "ImagePullBackOff");
+    // It need not name the secret, where its service account does.
+    home.ok(&["delete", "job", "j"]);
+    let account = serde_json::json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "puller"}, "imagePullSecrets": [{"name": "myali-docker"}]});
+    let account = home.put("account.json", &account.to_string());
+    home.ok(&["apply", "-f", account.to_str().unwrap()]);
+    let job = home.job(&image, "spec: {serviceAccountName: puller");
+    home.ok(&["apply", "-f", job.to_str().unwrap()]);
+    let pod = daemon.pod(|pod| pod["status"]["phase"] == "Succeeded");
+    assert_eq!(pod["spec"]["imagePullSecrets"][0]["name"], "myali-docker");
 }
 
 #[test]

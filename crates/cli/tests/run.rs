@@ -176,6 +176,23 @@ fn config_maps_and_secrets_of_the_same_file_reach_the_job() {
 }
 
 #[test]
+fn a_token_is_for_an_api_that_run_has_not() {
+    let dir = Dir::new();
+    let file = dir.write(
+        "token.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: c, image: ./x.wasm}]\n  \
+         volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: token}}]}}]\n",
+    );
+    let run = dir.run(&["check", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+    let run = dir.run(&["run", file.to_str().unwrap()]);
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+    let said = run.stderr();
+    let wanted = "spec: a serviceAccountToken volume needs an API that takes the token, and `run` has none; use `wasmjob serve`";
+    assert!(said.contains(wanted), "{said}");
+}
+
+#[test]
 fn claims_of_the_same_file_are_directories_of_a_size() {
     let dir = Dir::new();
     let busybox = concat!(

@@ -30,6 +30,6 @@ pub use backoff::{finish_time, record, record_of_index, remaining};
 pub use failure_policy::{FailureMatch, PodFailureAction, match_failure_policy};
 pub use name::pod_name_prefix;
 pub use pending::first_pending_indexes;
-pub use plan::{NewPod, PODS_PER_PLAN_MAX, Plan, plan};
+pub use plan::{NewPod, PODS_PER_PLAN_MAX, Plan, plan, plan_within};
 pub use pod_set::PodSet;
 pub use success_policy::match_success_policy;

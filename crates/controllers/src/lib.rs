@@ -9,10 +9,12 @@
 //!
 //! * [`job`]: which pods a Job should have, and what its status says.
 //! * [`cron_job`]: which Jobs a CronJob should have, and what became of its slots.
+//! * [`admission`]: whether an object may come in, and what it comes in as.
 //! * [`ttl`]: when a finished Job goes.
 //! * [`forecast`]: what would run, by the same controllers in virtual time.
 //! * [`invariants`]: what must hold after every commit, for tests and asserts.
 
+pub mod admission;
 pub mod cron_job;
 pub mod forecast;
 pub mod invariants;

@@ -26,11 +26,6 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ),
     ("node.k8s.io/v1", "RuntimeClass", "node.v1.RuntimeClass"),
     (
-        "scheduling.k8s.io/v1",
-        "PriorityClass",
-        "scheduling.v1.PriorityClass",
-    ),
-    (
         "storage.k8s.io/v1",
         "StorageClass",
         "storage.v1.StorageClass",

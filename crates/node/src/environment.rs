@@ -234,6 +234,10 @@ mod tests {
             Vec::new()
         }
 
+        fn token(&self, _: &crate::TokenWanted<'_>) -> Result<crate::PodToken, String> {
+            Err("there are none".to_owned())
+        }
+
         fn claim(
             &self,
             _: &str,

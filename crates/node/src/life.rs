@@ -478,6 +478,7 @@ impl Node {
             Timer::Images(uid) => self.want_images(uid),
             Timer::ImageBackoff(uid) => self.images_back_off(uid),
             Timer::Volumes(uid) => self.retry_volumes(uid),
+            Timer::Tokens(uid) => self.renew_tokens(uid),
         }
     }
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use foldhash::{HashMap, HashSet};
 use tokio::sync::oneshot;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use wasmjob_api::{Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
+use wasmjob_api::{Disruption, Event, Phase, Pod, PodStatus, PodTemplate, Terminated, Uid};
 use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
-use crate::admission::{Admission, Turn};
+use crate::admission::{Admission, Candidate, Turn};
 use crate::disk::{ClaimQuotas, Limits, Memory, Overrun};
 use crate::images::is_missing;
 use crate::logs::LogWriter;
@@ -34,6 +34,9 @@ pub(crate) const MEASURE_EVERY: Duration = Duration::from_millis(100);
 const WORKERS: usize = 2;
 /// Pulls at once.
 const PULLERS: usize = 4;
+
+/// A token is not made anew sooner than that after it was looked at, whatever the clock does.
+const RENEWAL_WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// What the operator decides.
 #[derive(Clone)]
@@ -129,6 +132,8 @@ pub(crate) enum News {
     Measured(Uid, Option<Overrun>, Instant),
     /// A write found no room.
     Full(Uid, Overrun),
+    /// The pod's volumes were made anew.
+    Refreshed(Uid),
 }
 
 /// Where news arrives.
@@ -291,7 +296,8 @@ impl Node {
     pub fn start(&mut self, pod: Arc<Pod>) {
         let prepared = self.template(&pod.template);
         let uid = pod.uid;
-        self.admission.push(uid, prepared.request);
+        self.admission
+            .push(uid, prepared.request, prepared.priority);
         self.room = true;
         let run = PodRun::new(pod, prepared);
         self.pods.insert(uid, run);
@@ -332,13 +338,15 @@ impl Node {
                 News::Volumes(uid, volumes) => self.volumes_made(uid, volumes),
                 News::Measured(uid, overrun, began) => self.measured(uid, overrun, began),
                 News::Full(uid, overrun) => self.evict(uid, overrun),
+                News::Refreshed(uid) => self.await_renewal(uid),
             }
         }
         let now = self.clock.monotonic();
         while let Some(timer) = self.timers.take(now) {
             self.due(timer);
         }
-        if std::mem::take(&mut self.room) {
+        // Who makes room may have ended at once.
+        while std::mem::take(&mut self.room) {
             self.admit();
         }
     }
@@ -421,11 +429,69 @@ impl Node {
     }
 
     fn admit(&mut self) {
+        let mut first = None;
         for turn in self.admission.turns() {
             match turn {
                 Turn::Admitted(uid) => self.admitted(uid),
-                Turn::Waits(uid, lacks) => self.waits(uid, &lacks),
+                Turn::Waits(uid, lacks) => {
+                    self.waits(uid, &lacks);
+                    first = first.or_else(|| self.may_preempt(uid).then_some(uid));
+                }
             }
+        }
+        if let Some(uid) = first {
+            self.preempt(uid);
+        }
+    }
+
+    /// Whether others may have to end for the pod, which waits.
+    fn may_preempt(&self, uid: Uid) -> bool {
+        let Some(run) = self.pods.get(&uid) else {
+            return false;
+        };
+        let prepared = &run.prepared;
+        prepared.preempts
+            && self
+                .admission
+                .may_preempt(prepared.request, prepared.priority)
+    }
+
+    /// Ends pods that are less important than `uid`, where it fits then. They have their
+    /// grace period, for which it waits.
+    fn preempt(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let (request, priority) = (run.prepared.request, run.prepared.priority);
+        let admitted = self
+            .pods
+            .iter()
+            .filter(|(_, run)| run.stage != Stage::Queued);
+        let candidates = admitted.map(|(uid, run)| Candidate {
+            uid: *uid,
+            priority: run.prepared.priority,
+            request: run.prepared.request,
+            since: run.status.scheduled,
+            is_ending: run.ending.is_some(),
+        });
+        let victims = self.admission.preempt(uid, request, priority, candidates);
+        let now = self.clock.wall();
+        for victim in victims {
+            let text = format!("Preempted by pod {uid} on node {}", self.config.name);
+            let Some(run) = self.pods.get_mut(&victim) else {
+                continue;
+            };
+            run.events.push(Event::normal("Preempted", text.clone()));
+            run.status.disruption = Some(Box::new(Disruption {
+                reason: "PreemptionByScheduler".into(),
+                message: "default-scheduler: preempting to accommodate a higher priority pod"
+                    .into(),
+                at: now,
+            }));
+            run.dirty = true;
+            let grace = run.prepared.grace;
+            self.touch(victim);
+            self.end_pod(victim, Ending::Preempted(text), grace);
         }
     }
 
@@ -548,6 +614,7 @@ impl Node {
             capacity: self.config.capacity,
             default_memory_bytes: self.config.default_memory_bytes,
             objects: Arc::clone(&self.objects),
+            clock: Arc::clone(&self.clock),
         };
         let places = Places {
             scratch: self.config.scratch.clone(),
@@ -599,6 +666,36 @@ impl Node {
         }
     }
 
+    /// Sets a timer for the first token of the pod's volumes that is to be made anew.
+    fn await_renewal(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let projections = run.volumes.as_ref().and_then(|it| it.projections());
+        if let Some(due) = projections.and_then(|it| it.due()) {
+            let wait = due.duration_since(self.clock.wall());
+            let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+            let wait = wait.max(RENEWAL_WAIT_MIN);
+            self.timers
+                .at(self.clock.monotonic() + wait, Timer::Tokens(uid));
+        }
+    }
+
+    /// Has tokens made anew whose time has come.
+    pub(crate) fn renew_tokens(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get(&uid) else {
+            return;
+        };
+        let projections = run.volumes.as_ref().and_then(|it| it.projections());
+        if let Some(projections) = projections.cloned() {
+            let inbox = Arc::clone(&self.inbox);
+            self.workers.submit(move || {
+                projections.refresh();
+                inbox.push(News::Refreshed(uid));
+            });
+        }
+    }
+
     /// Something that the pod's directories are made of is not there.
     fn volumes_missing(&mut self, uid: Uid, message: String) {
         let Some(run) = self.pods.get_mut(&uid) else {
@@ -636,6 +733,7 @@ impl Node {
                 if std::mem::take(&mut run.volumes_again) {
                     self.refresh_volumes(uid);
                 }
+                self.await_renewal(uid);
                 self.advance(uid);
             }
             Err(VolumeError::Waits(message)) if run.ending.is_none() => {
@@ -759,6 +857,11 @@ impl Node {
                 run.status.reason = Some(reason.into());
                 run.status.message = Some(Arc::from(message));
             }
+            Some(Ending::Preempted(message)) => {
+                run.status.phase = Phase::Failed;
+                run.status.reason = Some("Preempted".into());
+                run.status.message = Some(Arc::from(message));
+            }
             Some(Ending::Evicted(message)) => {
                 run.status.phase = Phase::Failed;
                 run.status.reason = Some("Evicted".into());
@@ -799,9 +902,10 @@ impl Node {
     fn release(&mut self, run: &mut PodRun) {
         let uid = run.pod.uid;
         if run.stage == Stage::Queued {
-            self.admission.forget(uid);
+            self.admission.forget(uid, run.prepared.priority);
         } else {
-            self.admission.release(run.prepared.request);
+            let (request, priority) = (run.prepared.request, run.prepared.priority);
+            self.admission.release(uid, request, priority);
             for name in config_names(run) {
                 if let Some(users) = self.config_users.get_mut(&name) {
                     users.remove(&uid);

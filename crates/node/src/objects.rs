@@ -1,10 +1,12 @@
-//! What pods refer to: ConfigMaps, Secrets and claims of volumes; and what policies say
-//! of them.
+//! What pods refer to: ConfigMaps, Secrets, claims of volumes and service accounts; and
+//! what policies say of them.
 
 use std::sync::Arc;
 
 use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use wasmjob_api::k8s_openapi::api::networking::v1::NetworkPolicy;
+
+use crate::{PodToken, TokenWanted};
 
 /// The objects that pods refer to, as they are now.
 ///
@@ -25,6 +27,14 @@ pub trait Objects: Send + Sync + 'static {
     /// The NetworkPolicies of a namespace. One that cannot be understood must close what
     /// it may have meant to close.
     fn network_policies(&self, namespace: &str) -> Vec<Arc<NetworkPolicy>>;
+
+    /// A new token of a pod's service account. Unlike the others, it may take a moment:
+    /// it is asked for on a worker's thread.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people.
+    fn token(&self, wanted: &TokenWanted<'_>) -> Result<PodToken, String>;
 }
 
 /// Which of them.
@@ -38,6 +48,8 @@ pub enum ConfigKind {
     Claim,
     /// The NetworkPolicies of the namespace together; without a name.
     NetworkPolicies,
+    /// A ServiceAccount, of which a pod has a token.
+    Account,
 }
 
 /// What identifies one of them for those that refer to it.

@@ -44,6 +44,8 @@ pub(crate) enum Ending {
     Deleted,
     /// Its own deadline is over.
     Deadline,
+    /// It makes room for one that is more important.
+    Preempted(String),
     /// It used more of the disk than it may.
     Evicted(String),
     /// An image of it cannot be had, for good.

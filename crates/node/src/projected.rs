@@ -10,7 +10,8 @@ use wasmjob_api::k8s_openapi::api::core::v1::{
 };
 
 use crate::downward::Downward;
-use crate::{Objects, Resources};
+use crate::token::{Tokens, file_mode};
+use crate::{Clock, Objects, Resources};
 
 /// Bytes and files that all such volumes of a pod may have together. One object has
 /// 1 MiB at most; what bounds this is how often a pod may refer to them.
@@ -37,6 +38,7 @@ pub(crate) struct View {
     pub(crate) capacity: Resources,
     pub(crate) default_memory_bytes: u64,
     pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// What is left of what the pod's volumes may have together.
@@ -67,10 +69,12 @@ pub(crate) fn payload(
     volume: &Volume,
     view: &View,
     budget: &mut Budget,
+    tokens: &mut Tokens,
 ) -> Result<Payload, String> {
     let mut files = Files {
         view,
         budget,
+        tokens,
         payload: Payload::new(),
         mode: MODE,
     };
@@ -96,6 +100,7 @@ pub(crate) fn payload(
 struct Files<'a> {
     view: &'a View,
     budget: &'a mut Budget,
+    tokens: &'a mut Tokens,
     payload: Payload,
     mode: i32,
 }
@@ -110,6 +115,12 @@ impl Files<'_> {
         }
         if let Some(source) = &projection.downward_api {
             self.downward(source.items.as_deref().unwrap_or_default())?;
+        }
+        if let Some(source) = &projection.service_account_token {
+            let (pod, now) = (&self.view.pod, self.view.clock.wall());
+            let token = self.tokens.get(source, pod, &*self.view.objects, now)?;
+            let mode = file_mode(&pod.template.spec, self.mode);
+            self.add(&source.path, token.as_bytes(), Some(mode))?;
         }
         Ok(())
     }

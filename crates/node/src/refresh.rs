@@ -1,14 +1,17 @@
-//! Volumes whose files are made of other objects, and made anew when those change.
+//! Volumes whose files are made of other objects, and made anew when those change or,
+//! if they are tokens, before they end.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use wasmjob_api::k8s_openapi::api::core::v1::Volume;
 
 use crate::atomic_dir;
 use crate::projected::{Budget, View, payload};
+use crate::token::Tokens;
 
 /// Such volumes of one pod.
 pub(crate) struct Projections {
@@ -16,12 +19,16 @@ pub(crate) struct Projections {
     state: Mutex<State>,
     /// A thread will make them anew, and has not begun.
     is_queued: AtomicBool,
+    /// When a token among them is to be made anew, in seconds of wall time; beyond all
+    /// times, if there is none.
+    due: AtomicI64,
 }
 
 #[derive(Default)]
 struct State {
     volumes: Vec<Projection>,
     budget: Budget,
+    tokens: Tokens,
     /// How often directories were written.
     written: u64,
     /// The pod's directories are being removed.
@@ -41,6 +48,7 @@ impl Projections {
             view,
             state: Mutex::default(),
             is_queued: AtomicBool::new(false),
+            due: AtomicI64::new(i64::MAX),
         }
     }
 
@@ -57,11 +65,25 @@ impl Projections {
             digest: 0,
         };
         let State {
-            budget, written, ..
+            budget,
+            written,
+            tokens,
+            ..
         } = &mut *state;
-        projection.write(&self.view, budget, written)?;
+        projection.write(&self.view, budget, tokens, written)?;
         state.volumes.push(projection);
+        self.note_due(&state.tokens);
         Ok(())
+    }
+
+    /// When somebody must call [`Projections::refresh`], whatever has changed.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        Timestamp::from_second(self.due.load(Ordering::Acquire)).ok()
+    }
+
+    fn note_due(&self, tokens: &Tokens) {
+        let due = tokens.due().map_or(i64::MAX, Timestamp::as_second);
+        self.due.store(due, Ordering::Release);
     }
 
     /// Whether somebody must now call [`Projections::refresh`]: not if somebody is
@@ -80,11 +102,14 @@ impl Projections {
             return;
         }
         let State {
-            volumes, written, ..
+            volumes,
+            written,
+            tokens,
+            ..
         } = &mut *state;
         let mut budget = Budget::default();
         for projection in volumes {
-            if let Err(error) = projection.write(&self.view, &mut budget, written) {
+            if let Err(error) = projection.write(&self.view, &mut budget, tokens, written) {
                 let pod = &self.view.pod;
                 tracing::warn!(
                     namespace = %pod.namespace,
@@ -94,6 +119,7 @@ impl Projections {
                 );
             }
         }
+        self.note_due(&state.tokens);
     }
 
     /// Nothing is written any more.
@@ -104,8 +130,14 @@ impl Projections {
 }
 
 impl Projection {
-    fn write(&mut self, view: &View, budget: &mut Budget, written: &mut u64) -> Result<(), String> {
-        let files = payload(&self.volume, view, budget)?;
+    fn write(
+        &mut self,
+        view: &View,
+        budget: &mut Budget,
+        tokens: &mut Tokens,
+        written: &mut u64,
+    ) -> Result<(), String> {
+        let files = payload(&self.volume, view, budget, tokens)?;
         let mut hasher = DefaultHasher::new();
         files.hash(&mut hasher);
         let digest = hasher.finish().max(1);

@@ -17,6 +17,7 @@ use crate::objects::ConfigKind;
 use crate::pod::variable;
 use crate::resources::{FUEL, Resources, cpu, limit};
 use crate::restart::{Restart, RestartPolicy};
+use crate::token::account_of;
 use crate::volumes::split_termination_path;
 
 /// The path that Kubernetes gives every container's termination message.
@@ -31,6 +32,10 @@ pub(crate) struct Prepared {
     pub(crate) init: Vec<ContainerSpec>,
     pub(crate) containers: Vec<ContainerSpec>,
     pub(crate) request: Resources,
+    /// The more, the sooner it is admitted.
+    pub(crate) priority: i32,
+    /// Pods of lower priority may have to end for it.
+    pub(crate) preempts: bool,
     pub(crate) active_deadline: Option<Duration>,
     pub(crate) grace: Duration,
     /// The sum of the containers' limits on scratch, if each has one.
@@ -139,6 +144,12 @@ impl Prepared {
             init,
             containers,
             request: Resources::of_pod(spec, default_memory_bytes),
+            // Nobody gives it but a class.
+            priority: match spec.priority_class_name {
+                Some(_) => spec.priority.unwrap_or_default(),
+                None => 0,
+            },
+            preempts: spec.preemption_policy.as_deref() != Some("Never"),
             active_deadline: spec.active_deadline_seconds.map(seconds),
             grace: spec.termination_grace_period_seconds.map_or(GRACE, seconds),
             scratch_bytes_max: scratch
@@ -370,6 +381,9 @@ fn configs(spec: &PodSpec) -> Vec<(ConfigKind, Arc<str>)> {
         }
         let sources = volume.projected.as_ref().and_then(|it| it.sources.as_ref());
         for source in sources.into_iter().flatten() {
+            if source.service_account_token.is_some() {
+                add(ConfigKind::Account, account_of(spec));
+            }
             if let Some(source) = &source.config_map {
                 add(ConfigKind::ConfigMap, &source.name);
             }

@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     Measure(Uid),
     /// The pod's directories are to be tried again.
     Volumes(Uid),
+    /// A token in the pod's volumes is to be made anew.
+    Tokens(Uid),
     /// The pod's images are to be tried again.
     Images(Uid),
     /// That they will be is to be said.

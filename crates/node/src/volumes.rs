@@ -12,7 +12,8 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::core::v1::{
-    HostPathVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodSpec, Volume,
+    HostPathVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodSpec,
+    Volume, VolumeProjection,
 };
 use wasmjob_api::k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -131,14 +132,17 @@ pub(crate) struct Places {
     pub(crate) claim_quotas: Arc<ClaimQuotas>,
 }
 
-/// Whether some of the volume's files are a Secret's.
+/// Whether some of the volume's files are a Secret's, or tokens.
 fn holds_secrets(volume: &Volume) -> bool {
     let projected = volume.projected.as_ref();
     let mut sources = projected
         .and_then(|it| it.sources.as_ref())
         .into_iter()
         .flatten();
-    volume.secret.is_some() || sources.any(|source| source.secret.is_some())
+    let is_secret = |source: &VolumeProjection| {
+        source.secret.is_some() || source.service_account_token.is_some()
+    };
+    volume.secret.is_some() || sources.any(is_secret)
 }
 
 /// Makes a directory of the pod's own.

@@ -42,7 +42,7 @@ const SOCKET_USER: &str = "system:admin";
 
 /// What decides about clients.
 pub(crate) struct Access {
-    pub(crate) tokens: TokenAuthority,
+    pub(crate) tokens: Arc<TokenAuthority>,
     static_tokens: StaticTokens,
     authority_pem: String,
     rules: Mutex<Option<(u64, Arc<Rules>)>>,
@@ -50,7 +50,7 @@ pub(crate) struct Access {
 
 impl Access {
     pub(crate) fn new(
-        tokens: TokenAuthority,
+        tokens: Arc<TokenAuthority>,
         static_tokens: StaticTokens,
         authority_pem: String,
     ) -> Self {

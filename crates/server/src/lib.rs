@@ -21,6 +21,7 @@ mod kinds;
 mod logs;
 mod metrics;
 mod paths;
+mod pod_tokens;
 mod render;
 mod request;
 mod requests;

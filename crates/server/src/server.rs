@@ -23,6 +23,7 @@ use crate::api::Api;
 use crate::cache::Cache;
 use crate::housekeeping::{Housekeeper, bootstrap};
 use crate::http::Connections;
+use crate::pod_tokens::Maker;
 use crate::render::NodeName;
 
 /// Connections at once.
@@ -287,11 +288,8 @@ impl Run {
             let step = step.to_owned();
             move |source| StartError::Io { step, source }
         };
-        let access = Access::new(
-            TokenAuthority::new(ISSUER, pki.service_account_key())?,
-            tokens,
-            pki.authority_pem(),
-        );
+        let authority = Arc::new(TokenAuthority::new(ISSUER, pki.service_account_key())?);
+        let access = Access::new(Arc::clone(&authority), tokens, pki.authority_pem());
         let node = NodeName(Arc::clone(host.node_name()));
         let cache = Arc::new(Cache::new(host.store().clone(), node));
         let here = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -306,6 +304,11 @@ impl Run {
         let api = Arc::new(api);
         tasks.others.spawn(async move { cache.follow().await });
         bootstrap(&api).await?;
+        host.makes_tokens(Arc::new(Maker {
+            authority,
+            store: host.store().clone(),
+            node: Arc::clone(host.node_name()),
+        }));
         tasks.others.spawn(Housekeeper::new(Arc::clone(&api)).run());
         let connections = Connections {
             api,

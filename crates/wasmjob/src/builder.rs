@@ -23,7 +23,7 @@ use crate::clock::SteadyClock;
 use crate::core::{Core, FinishedPods, Mailbox};
 use crate::host::{HostNode, Threads};
 use crate::memory_dir::MemoryDir;
-use crate::objects::StoreObjects;
+use crate::objects::{StoreObjects, TokenMaker};
 use crate::random::Random;
 #[cfg(feature = "durable")]
 use crate::secret_key::{self, SealedError};
@@ -370,10 +370,11 @@ impl HostBuilder {
             log_dir: self.data_dir.as_deref().map(|dir| log_dir(dir, &store)),
             fail_on_terminal_pull: self.fail_on_terminal_pull,
         };
+        let tokens = TokenMaker::default();
         let parts = NodeParts {
             engine,
             images: Arc::clone(&images),
-            objects: Arc::new(StoreObjects::new(store.clone())),
+            objects: Arc::new(StoreObjects::new(store.clone(), Arc::clone(&tokens))),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             wake: Arc::new(move |urgency| match urgency {
                 Urgency::Now => waker.wake(),
@@ -417,6 +418,7 @@ impl HostBuilder {
                 zone,
                 own_port,
                 claims,
+                tokens,
             },
         ))
     }

@@ -11,6 +11,7 @@
 //! and what follows from a turn (answers, starts) happens when the store shows
 //! it. Only what ends pods does not wait: a crash would end them as well.
 
+mod admission;
 mod answers;
 mod claim;
 mod commands;
@@ -21,7 +22,9 @@ mod jobs;
 mod mailbox;
 mod manifests;
 mod pods;
+mod policies;
 mod recover;
+mod refused;
 mod results;
 mod time;
 mod turn;
@@ -43,6 +46,7 @@ use wasmjob_node::{Clock, Node};
 
 use wasmjob_store::{GenericObject, Health, ManifestRecord, Store};
 
+pub(crate) use admission::Admitted;
 use answers::Answers;
 use commands::Names;
 use events::RecentEvents;
@@ -51,6 +55,8 @@ use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
 pub(crate) use manifests::ManifestFile;
+use policies::Policies;
+pub(crate) use refused::Refused;
 use turn::{Effects, Finished, Turn};
 use write::GenericNames;
 pub use write::{NewObject, Replacement, Write, WriteError, Written};
@@ -59,6 +65,7 @@ use crate::clock::SteadyClock;
 use crate::clock_watch::ClockWatch;
 use crate::cron::{CronEntry, CronTimers};
 use crate::job::{JobEntry, JobTimers};
+use crate::objects::{ACCOUNTS, config_name};
 use crate::random::Random;
 use crate::{ApplyError, Counts, EditError, Figures, PodResult};
 
@@ -88,6 +95,8 @@ pub(crate) struct Core {
     generic_uids: HashMap<Uid, GenericNames>,
     /// The namespaces, and whether they are being deleted.
     namespaces: HashMap<Arc<str>, bool>,
+    /// What decides about newcomers.
+    policies: Policies,
     pod_waiters: HashMap<Uid, Vec<oneshot::Sender<PodResult>>>,
     timers: JobTimers,
     dirty: Vec<Uid>,
@@ -152,6 +161,7 @@ impl Core {
             generic: HashMap::default(),
             generic_uids: HashMap::default(),
             namespaces: HashMap::default(),
+            policies: Policies::default(),
             pod_waiters: HashMap::default(),
             timers: JobTimers::default(),
             dirty: Vec::new(),
@@ -190,7 +200,8 @@ impl Core {
             }
             // Starting and stopping pods may have ended some at once.
             let more = self.node.has_ended()
-                || self.draining.is_none() && !self.dirty.is_empty()
+                || self.draining.is_none()
+                    && !(self.dirty.is_empty() && self.policies.freed.is_empty())
                 || self.begins() && !self.dirty_cron.is_empty();
             if more && !self.is_backlogged() || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;
@@ -264,6 +275,10 @@ impl Core {
                     turn.effects
                         .answer_or_refuse(reply, written, WriteError::Unavailable);
                 }
+                Command::Review(new, reply) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.review(*new));
+                }
                 Command::Figures(reply) => {
                     let (usage, counts) = (self.node.usage(), self.counts.clone());
                     // Who asked may have gone.
@@ -290,6 +305,12 @@ impl Core {
                 Command::Ping(reply) => {
                     // Whoever asked may have gone.
                     let _ = reply.send(());
+                }
+                Command::Tokens => {
+                    let generic = self.generic.values();
+                    let accounts = generic.filter(|it| &*it.resource == ACCOUNTS);
+                    let names = accounts.filter_map(|account| config_name(account));
+                    turn.effects.configs.extend(names);
                 }
                 Command::Drain(reply) => {
                     self.draining = Some(reply);
@@ -355,6 +376,7 @@ impl Core {
             // What is left is left for the next start.
             return;
         }
+        self.wake_refused();
         for uid in std::mem::take(&mut self.dirty) {
             self.look(turn, uid, now);
         }
@@ -363,6 +385,7 @@ impl Core {
     /// Commits a turn's changes and does what follows from them, now or when
     /// they are visible.
     fn act(&mut self, mut turn: Turn) {
+        self.settle_quotas(&mut turn);
         let revision = self.store.commit(turn.close());
         let answers = std::mem::take(&mut turn.effects.answers);
         self.answers.push(revision, answers, self.clock.monotonic());

@@ -42,6 +42,16 @@ pub enum ApplyError {
     /// An object is not valid, in Kubernetes' words.
     #[error("{0}")]
     Invalid(String),
+    /// It may not come in: a limit, a quota or a class says so, in Kubernetes' words.
+    #[error("{resource} {name:?} is forbidden: {why}")]
+    Forbidden {
+        /// Its plural and group.
+        resource: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// There is one of that name already.
     #[error("{kind} {name:?} already exists in namespace {namespace:?}")]
     AlreadyExists {

@@ -1,8 +1,8 @@
 //! The host: what an application holds.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -16,10 +16,12 @@ use wasmjob_store::{Health, Key, Kind, Store, Watch};
 use crate::builder::Scratch;
 use crate::clock::SteadyClock;
 use crate::core::{
-    Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, Write, WriteError, Written,
+    Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, NewObject, Write, WriteError,
+    Written,
 };
 use crate::job::Propagation;
 use crate::memory_dir::MemoryDir;
+use crate::objects::{PodTokens, TokenMaker};
 use crate::{
     ApplyError, Figures, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi,
 };
@@ -41,6 +43,7 @@ pub(crate) struct HostNode {
     pub(crate) zone: Zone,
     pub(crate) own_port: Arc<AtomicU16>,
     pub(crate) claims: PathBuf,
+    pub(crate) tokens: TokenMaker,
 }
 
 /// The host's thread and what must outlive it.
@@ -183,6 +186,14 @@ impl Host {
             .collect()
     }
 
+    /// Lets pods have tokens of their service accounts, which `maker` makes. Those that
+    /// wait for one are tried again.
+    pub fn makes_tokens(&self, maker: Arc<dyn PodTokens>) {
+        let tokens = &self.node.tokens;
+        *tokens.lock().unwrap_or_else(PoisonError::into_inner) = Some(maker);
+        self.threads.mailbox.send(Command::Tokens);
+    }
+
     /// Changes one object, as a client of an API asks for it; the change is visible
     /// when this returns.
     ///
@@ -192,6 +203,22 @@ impl Host {
     pub async fn write(&self, write: Write) -> Result<Written, WriteError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Write(Box::new(write), reply);
+        self.threads.mailbox.send(command);
+        answer.await.map_err(|_| HostGone)?
+    }
+
+    /// Says whether an object may be created, by the limits, quotas and classes that there
+    /// are, and what a pod would come in as. Nothing is created.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub async fn review(
+        &self,
+        new: NewObject,
+    ) -> Result<Option<Box<k8s_openapi::api::core::v1::Pod>>, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Review(Box::new(new), reply);
         self.threads.mailbox.send(command);
         answer.await.map_err(|_| HostGone)?
     }

@@ -9,6 +9,7 @@ use wasmjob_api::{Job, Uid};
 use wasmjob_controllers::job::PodSet;
 
 use crate::JobResult;
+use crate::core::{Admitted, Refused};
 
 /// How deleting a Job treats its pods (`propagationPolicy`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +38,10 @@ pub(crate) struct JobEntry {
     pub(crate) deleting_self: bool,
     /// The CronJob that controls it.
     pub(crate) owner: Option<Uid>,
+    /// What its pods come in as.
+    pub(crate) admitted: Option<Admitted>,
+    /// Its pods were refused.
+    pub(crate) refused: Refused,
 }
 
 impl JobEntry {
@@ -50,6 +55,8 @@ impl JobEntry {
             dirty: false,
             deleting_self: false,
             owner: None,
+            admitted: None,
+            refused: Refused::default(),
         }
     }
 }

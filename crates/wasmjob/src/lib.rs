@@ -59,6 +59,7 @@ pub use figures::{Counts, Figures, FinishedJobs, FinishedPods, Skew};
 pub use handle::{JobHandle, PodChanges, PodHandle};
 pub use host::{Host, Taken};
 pub use job::Propagation;
+pub use objects::PodTokens;
 pub use result::{ContainerResult, JobResult, PodResult};
 #[cfg(feature = "durable")]
 pub use secret_key::SecretKeyError;
@@ -74,7 +75,7 @@ pub use wasmjob_image::{
 };
 pub use wasmjob_node::{
     Clock, ContainerUsage, ExecError, ExecHandle, LogBuffer, LogChunk, LogFeed, LogLimits, LogRead,
-    NodeError, NodeUsage, PodUsage, Resources, lost_notice, remove_tree,
+    NodeError, NodeUsage, PodToken, PodUsage, Resources, TokenWanted, lost_notice, remove_tree,
 };
 pub use wasmjob_sandbox::{
     ComponentLinker, CoreLinker, ENGINE_VERSION, Guest, InputClosed, InputSender, Limits,

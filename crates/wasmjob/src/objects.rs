@@ -1,4 +1,5 @@
-//! ConfigMaps, Secrets and what else the node reads of the store.
+//! ConfigMaps, Secrets and what else the node reads of the store; and tokens, by whoever
+//! makes them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,12 +9,13 @@ use wasmjob_api::Uid;
 use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use wasmjob_api::k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
 use wasmjob_api::network_policy::RESOURCE as POLICIES;
-use wasmjob_node::{ConfigKind, ConfigName, Objects};
+use wasmjob_node::{ConfigKind, ConfigName, Objects, PodToken, TokenWanted};
 use wasmjob_store::{GenericObject, Store, Stored};
 
 const CONFIG_MAPS: &str = "configmaps";
 const SECRETS: &str = "secrets";
 const CLAIMS: &str = "persistentvolumeclaims";
+pub(crate) const ACCOUNTS: &str = "serviceaccounts";
 
 /// Objects of each kind that are kept as they were last read, so that the pods of a
 /// Job do not read the same JSON each. Beyond that it begins anew.
@@ -26,14 +28,29 @@ pub(crate) struct StoreObjects {
     secrets: Read<Secret>,
     claims: Read<PersistentVolumeClaim>,
     policies: Read<NetworkPolicy>,
+    tokens: TokenMaker,
 }
+
+/// Makes the tokens of service accounts that pods get.
+pub trait PodTokens: Send + Sync + 'static {
+    /// A new token.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people: `serviceaccounts "x" not found`.
+    fn token(&self, wanted: &TokenWanted<'_>) -> Result<PodToken, String>;
+}
+
+/// Who makes tokens, once there is somebody.
+pub(crate) type TokenMaker = Arc<Mutex<Option<Arc<dyn PodTokens>>>>;
 
 /// What was read lately, with the revision that it was read at.
 type Read<T> = Mutex<HashMap<Uid, (u64, Arc<T>)>>;
 
 impl StoreObjects {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, tokens: TokenMaker) -> Self {
         Self {
+            tokens,
             store,
             config_maps: Mutex::default(),
             secrets: Mutex::default(),
@@ -84,6 +101,15 @@ impl StoreObjects {
 }
 
 impl Objects for StoreObjects {
+    fn token(&self, wanted: &TokenWanted<'_>) -> Result<PodToken, String> {
+        let maker = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let maker = maker.clone();
+        match maker {
+            Some(maker) => maker.token(wanted),
+            None => Err("there is no API here that takes tokens".to_owned()),
+        }
+    }
+
     fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
         self.read(&self.config_maps, CONFIG_MAPS, namespace, name)
     }
@@ -122,6 +148,7 @@ pub(crate) fn config_name(object: &GenericObject) -> Option<ConfigName> {
         SECRETS => ConfigKind::Secret,
         CLAIMS => ConfigKind::Claim,
         POLICIES => ConfigKind::NetworkPolicies,
+        ACCOUNTS => ConfigKind::Account,
         _ => return None,
     };
     let name = match kind {
@@ -156,7 +183,7 @@ mod tests {
     #[test]
     fn objects_are_read_by_name_and_read_anew_when_they_change() {
         let store = Store::new();
-        let objects = StoreObjects::new(store.clone());
+        let objects = StoreObjects::new(store.clone(), TokenMaker::default());
         let value = || {
             let map = objects.config_map("shop", "a")?;
             map.data.as_ref()?.get("k").cloned()

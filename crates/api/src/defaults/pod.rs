@@ -1,6 +1,9 @@
 //! Defaults of pods and pod templates.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec, Volume};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, LimitRange, Pod, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{container, set, set_text};
 
@@ -19,8 +22,34 @@ pub fn pod(pod: &mut Pod) {
 /// What `SetDefaults_Pod` adds to a pod spec once it is a pod's.
 pub(crate) fn pod_only(spec: &mut PodSpec) {
     set(&mut spec.enable_service_links, true);
+    requests_from_limits(spec);
+}
+
+/// What is limited and not asked for is asked for as it is limited.
+pub fn requests_from_limits(spec: &mut PodSpec) {
     for container in containers(spec) {
         container::requests_from_limits(container);
+    }
+}
+
+/// Fills in a LimitRange: what its largest amounts and limits say of the defaults of
+/// containers (`SetDefaults_LimitRangeItem`).
+pub fn limit_range(limit_range: &mut LimitRange) {
+    let limits = limit_range
+        .spec
+        .iter_mut()
+        .flat_map(|spec| &mut spec.limits);
+    for item in limits.filter(|item| item.type_ == "Container") {
+        let fill = |list: &mut Option<BTreeMap<_, _>>,
+                    from: &Option<BTreeMap<String, Quantity>>| {
+            for (name, amount) in from.iter().flatten() {
+                let list = list.get_or_insert_default();
+                list.entry(name.clone()).or_insert_with(|| amount.clone());
+            }
+        };
+        fill(&mut item.default, &item.max);
+        fill(&mut item.default_request, &item.default);
+        fill(&mut item.default_request, &item.min);
     }
 }
 
@@ -64,6 +93,11 @@ fn volume(volume: &mut Volume) {
     }
     if let Some(projected) = &mut volume.projected {
         set(&mut projected.default_mode, DEFAULT_MODE);
+        for source in projected.sources.iter_mut().flatten() {
+            if let Some(token) = &mut source.service_account_token {
+                set(&mut token.expiration_seconds, 60 * 60);
+            }
+        }
     }
     if let Some(downward_api) = &mut volume.downward_api {
         set(&mut downward_api.default_mode, DEFAULT_MODE);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
 use super::{text, time};
-use crate::{ContainerState, ContainerStatus, Phase, Pod};
+use crate::{ContainerState, ContainerStatus, Phase, Pod, PodStatus};
 
 /// The conditions of `pod`; `None` as long as nobody has looked at it.
 pub(super) fn conditions(pod: &Pod, spec: &core::PodSpec) -> Option<Vec<core::PodCondition>> {
@@ -16,9 +16,10 @@ pub(super) fn conditions(pod: &Pod, spec: &core::PodSpec) -> Option<Vec<core::Po
         target.message = text(&disruption.message);
         list.push(target);
     }
-    let scheduled = status
-        .scheduled
-        .map(|at| condition("PodScheduled", true, at));
+    let scheduled = match status.scheduled {
+        Some(at) => Some(condition("PodScheduled", true, at)),
+        None => unschedulable(pod),
+    };
     if let Some(started) = status.started {
         let at = status.ready_transition.unwrap_or(started);
         let has_sandbox = !status.phase.is_terminal();
@@ -30,6 +31,21 @@ pub(super) fn conditions(pod: &Pod, spec: &core::PodSpec) -> Option<Vec<core::Po
     }
     list.extend(scheduled);
     (!list.is_empty()).then_some(list)
+}
+
+/// Whether it waits because the node has no room for it.
+pub(super) fn is_unschedulable(status: &PodStatus) -> bool {
+    status.phase == Phase::Pending && status.reason.as_deref() == Some(UNSCHEDULABLE)
+}
+
+const UNSCHEDULABLE: &str = "Unschedulable";
+
+fn unschedulable(pod: &Pod) -> Option<core::PodCondition> {
+    is_unschedulable(&pod.status).then(|| core::PodCondition {
+        reason: text(UNSCHEDULABLE),
+        message: pod.status.message.as_deref().and_then(text),
+        ..condition("PodScheduled", false, pod.created)
+    })
 }
 
 fn condition(kind: &str, is_true: bool, at: Timestamp) -> core::PodCondition {

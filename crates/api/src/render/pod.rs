@@ -178,6 +178,7 @@ impl Pod {
 
     fn status_object(&self, spec: &core::PodSpec) -> core::PodStatus {
         let status = &self.status;
+        let tells = !condition::is_unschedulable(status);
         let statuses = |containers: &[core::Container], statuses: &[ContainerStatus]| {
             let list: Vec<_> = containers
                 .iter()
@@ -190,8 +191,9 @@ impl Pod {
         core::PodStatus {
             phase: Some(status.phase.as_str().to_owned()),
             conditions: condition::conditions(self, spec),
-            reason: status.reason.as_deref().and_then(text),
-            message: status.message.as_deref().and_then(text),
+            // Why it waits is a condition's to say.
+            reason: status.reason.as_deref().filter(|_| tells).and_then(text),
+            message: status.message.as_deref().filter(|_| tells).and_then(text),
             start_time: status.started.map(time),
             init_container_statuses: statuses(init, &status.init_containers),
             container_statuses: statuses(&spec.containers, &status.containers),

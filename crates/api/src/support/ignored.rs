@@ -16,32 +16,32 @@ pub struct Note {
 }
 
 const ONE_NODE: &str = "has no effect here: there is one node";
-const NO_CLUSTER: &str = "has no effect here: there is no cluster API to call";
+const NO_SERVICES: &str = "has no effect here: there are no services to find";
+const ONLY_SERVED: &str = "has an effect only where there is an API: in `wasmjob serve`";
 const NO_DNS: &str = "has no effect here: names are resolved by the host";
 const NO_USERS: &str = "has no effect here: a module runs as no user";
 const NO_LSM: &str = "has no effect here: a module makes no system calls";
-const NO_PRIORITY: &str = "has no effect here: pods start in the order of their creation";
 const NO_LISTENING: &str = "has no effect here: a module cannot be reached from outside";
 
 /// Fields of the pod that matter to no module.
 const POD: [(&str, &str); 18] = [
     ("affinity", ONE_NODE),
-    ("automountServiceAccountToken", NO_CLUSTER),
+    ("automountServiceAccountToken", ONLY_SERVED),
     ("dnsConfig", NO_DNS),
     ("dnsPolicy", NO_DNS),
-    ("enableServiceLinks", NO_CLUSTER),
+    ("enableServiceLinks", NO_SERVICES),
     ("nodeName", ONE_NODE),
     ("nodeSelector", ONE_NODE),
     ("overhead", ONE_NODE),
-    ("preemptionPolicy", NO_PRIORITY),
-    ("priority", NO_PRIORITY),
-    ("priorityClassName", NO_PRIORITY),
+    ("preemptionPolicy", ONLY_SERVED),
+    ("priority", ONLY_SERVED),
+    ("priorityClassName", ONLY_SERVED),
     (
         "runtimeClassName",
         "has no effect here: there is one runtime",
     ),
     ("schedulerName", ONE_NODE),
-    ("serviceAccountName", NO_CLUSTER),
+    ("serviceAccountName", ONLY_SERVED),
     ("setHostnameAsFQDN", NO_DNS),
     ("subdomain", NO_DNS),
     ("tolerations", ONE_NODE),
@@ -109,6 +109,14 @@ pub fn notes(spec: &PodSpec, path: &Path) -> Vec<Note> {
             );
         }
     }
+    notes
+}
+
+/// As [`notes`], where there is an API.
+#[must_use]
+pub fn served_notes(spec: &PodSpec, path: &Path) -> Vec<Note> {
+    let mut notes = notes(spec, path);
+    notes.retain(|note| note.effect != ONLY_SERVED);
     notes
 }
 

@@ -137,10 +137,7 @@ impl Refusals {
                     .index(index)
                     .child("projected.sources");
                 let path = list.index(place);
-                let message =
-                    "not supported yet: what is projected is configMap, downwardAPI or secret";
-                let token = source.service_account_token.is_some();
-                self.when(token, &path, "serviceAccountToken", message);
+                let message = "not supported yet: what is projected is configMap, downwardAPI, secret or serviceAccountToken";
                 let bundle = source.cluster_trust_bundle.is_some();
                 self.when(bundle, &path, "clusterTrustBundle", message);
                 let certificate = source.pod_certificate.is_some();

@@ -31,7 +31,8 @@ pub(super) fn requirements(errors: &mut Errors, resources: &ResourceRequirements
     }
 }
 
-fn resource(errors: &mut Errors, name: &str, amount: &Text, path: &Path) {
+/// The name of something that a container may ask for.
+pub(super) fn container_resource_name(errors: &mut Errors, name: &str, path: &Path) {
     const STANDARD: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
     errors.qualified_name(name, path);
     let is_standard = STANDARD.contains(&name) || name.starts_with("hugepages-");
@@ -39,6 +40,21 @@ fn resource(errors: &mut Errors, name: &str, amount: &Text, path: &Path) {
         let message = "must be a standard resource for containers";
         errors.push(Error::invalid(path, name, message));
     }
+}
+
+/// An amount that reads as a quantity.
+pub(super) fn quantity(errors: &mut Errors, amount: &Text, path: &Path) -> Option<Quantity> {
+    match amount.0.parse::<Quantity>() {
+        Ok(quantity) => Some(quantity),
+        Err(error) => {
+            errors.push(Error::invalid(path, amount, error.to_string()));
+            None
+        }
+    }
+}
+
+fn resource(errors: &mut Errors, name: &str, amount: &Text, path: &Path) {
+    container_resource_name(errors, name, path);
     let path = path.key(name);
     match amount.0.parse::<Quantity>() {
         Ok(quantity) if quantity.is_negative() => {

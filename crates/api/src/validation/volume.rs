@@ -201,6 +201,20 @@ fn projection(errors: &mut Errors, projected: &ProjectedVolumeSource, path: &Pat
         if let Some(downward) = &source.downward_api {
             fields(errors, &downward.items, &path.child("downwardAPI.items"));
         }
+        if let Some(token) = &source.service_account_token {
+            let path = path.child("serviceAccountToken");
+            place(errors, &token.path, &path.child("path"));
+            let seconds = token.expiration_seconds.unwrap_or(3600);
+            let path = path.child("expirationSeconds");
+            if seconds < 600 {
+                let message = "may not specify a duration less than 10 minutes";
+                errors.push(Error::invalid(&path, &seconds, message));
+            }
+            if seconds > 1 << 32 {
+                let message = "may not specify a duration larger than 2^32 seconds";
+                errors.push(Error::invalid(&path, &seconds, message));
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod network_policy;
 mod other;
 mod parts;
 mod pod;
+mod policy;
 mod volumes;
 
 use serde_json::Value;
@@ -83,7 +84,7 @@ async fn by_name(
 async fn text(api: &Api, resource: &Resource, object: &Value) -> Result<String> {
     let events = match resource.kind {
         // kubectl shows none of these.
-        "Event" | "NetworkPolicy" => None,
+        "Event" | "LimitRange" | "NetworkPolicy" | "ResourceQuota" => None,
         _ => events::of(api, resource, object).await?,
     };
     let mut out = Tabbed::default();
@@ -92,6 +93,8 @@ async fn text(api: &Api, resource: &Resource, object: &Value) -> Result<String> 
         ("batch", "CronJob") => cron_job::describe(object, &mut out),
         ("", "Pod") => pod::describe(object, &mut out),
         ("networking.k8s.io", "NetworkPolicy") => network_policy::describe(object, &mut out),
+        ("", "ResourceQuota") => policy::quota(object, &mut out),
+        ("", "LimitRange") => policy::limit_range(object, &mut out),
         _ => other::describe(object, &mut out),
     }
     if let Some(events) = &events {

@@ -31,6 +31,12 @@ pub(crate) fn missing(manifest: &Manifest) -> Vec<String> {
         let Some((path, spec)) = host::pod_spec(&loaded.object) else {
             continue;
         };
+        if wants_token(spec) {
+            texts.insert(format!(
+                "error: {}:{}: {path}: a serviceAccountToken volume needs an API that takes the token, and `run` has none; use `wasmjob serve`, or leave the volume out",
+                loaded.file, loaded.at
+            ));
+        }
         let namespace = namespace(&loaded.object);
         for reference in references(spec) {
             let place = format!("error: {}:{}: {path}", loaded.file, loaded.at);
@@ -55,6 +61,13 @@ pub(crate) fn missing(manifest: &Manifest) -> Vec<String> {
         }
     }
     texts.into_iter().collect()
+}
+
+fn wants_token(spec: &PodSpec) -> bool {
+    let volumes = spec.volumes.iter().flatten();
+    let projected = volumes.filter_map(|volume| volume.projected.as_ref());
+    let mut sources = projected.flat_map(|it| it.sources.iter().flatten());
+    sources.any(|source| source.service_account_token.is_some())
 }
 
 fn namespace(object: &Object) -> &str {

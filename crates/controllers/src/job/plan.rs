@@ -28,6 +28,8 @@ pub struct Plan {
     /// Pods to create. The host gives them their UID, name and creation time,
     /// and reports an event for each.
     pub create: Vec<NewPod>,
+    /// How many more would be created if there were room for them.
+    pub refused: u32,
     /// Active pods to delete, first those that Kubernetes removes first. The
     /// host sets their deletion and reports an event for each.
     pub delete: Vec<Uid>,
@@ -56,6 +58,12 @@ pub struct NewPod {
 /// See the [module](crate::job) for what follows Kubernetes and what differs.
 #[must_use]
 pub fn plan(job: &Job, pods: &PodSet, now: Timestamp) -> Plan {
+    plan_within(job, pods, now, u32::MAX)
+}
+
+/// As [`plan`], where no more than `room` pods may be created: quotas leave no more.
+#[must_use]
+pub fn plan_within(job: &Job, pods: &PodSet, now: Timestamp, room: u32) -> Plan {
     if job.spec.managed_elsewhere {
         return Plan::default();
     }
@@ -67,7 +75,7 @@ pub fn plan(job: &Job, pods: &PodSet, now: Timestamp) -> Plan {
             ..Plan::default()
         };
     }
-    Look::new(job, pods, now).plan()
+    Look::new(job, pods, now, room).plan()
 }
 
 /// A plan in the making.
@@ -75,6 +83,8 @@ struct Look<'a> {
     job: &'a Job,
     pods: &'a PodSet,
     now: Timestamp,
+    /// How many pods may be created.
+    room: u32,
     /// The pods whose end is not counted yet.
     verdicts: Vec<Verdict<'a>>,
     tally: Tally,
@@ -90,7 +100,7 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn new(job: &'a Job, pods: &'a PodSet, now: Timestamp) -> Self {
+    fn new(job: &'a Job, pods: &'a PodSet, now: Timestamp, room: u32) -> Self {
         let verdicts: Vec<_> = pods.unsettled().map(|pod| Verdict::of(job, pod)).collect();
         let mut status = job.status.clone();
         let tally = counting::tally(job, &verdicts, &mut status);
@@ -102,6 +112,7 @@ impl<'a> Look<'a> {
             job,
             pods,
             now,
+            room,
             verdicts,
             tally,
             held,

@@ -44,6 +44,8 @@ pub(crate) struct World {
     timer: Option<Timestamp>,
     calm_since: Option<Timestamp>,
     faults_left: u64,
+    /// How many live pods a quota allows, until all faults are over.
+    quota: Option<u32>,
 }
 
 /// Runs one seed to its end, and says how the Job ended: by the reason of its
@@ -82,6 +84,8 @@ impl World {
             timer: None,
             calm_since: None,
             faults_left,
+            // Every fourth life; the others are what they were.
+            quota: (seed % 4 == 3).then_some((seed / 4 % 3) as u32),
         }
     }
 

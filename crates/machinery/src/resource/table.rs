@@ -322,6 +322,17 @@ pub static RESOURCES: &[Resource] = &[
         ..core("roles", "role", "Role", "rbac.v1.Role")
     },
     Resource {
+        group: "scheduling.k8s.io",
+        namespaced: false,
+        short_names: &["pc"],
+        ..core(
+            "priorityclasses",
+            "priorityclass",
+            "PriorityClass",
+            "scheduling.v1.PriorityClass",
+        )
+    },
+    Resource {
         group: "coordination.k8s.io",
         ..core("leases", "lease", "Lease", "coordination.v1.Lease")
     },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use wasmjob::WriteError;
+use wasmjob::api::validation::SYSTEM_PRIORITY_CLASSES;
 
 use super::namespaces::settle;
 use super::node;
@@ -40,6 +41,22 @@ pub(crate) async fn bootstrap(api: &Arc<Api>) -> Result<(), WriteError> {
         "status": { "loadBalancer": {} },
     });
     api.ensure("services", "default", service).await?;
+    for (name, value) in SYSTEM_PRIORITY_CLASSES {
+        let use_for = match name {
+            "system-node-critical" => "that must not be moved from their current node",
+            _ => "that must run in the cluster, but can be moved to another node if necessary",
+        };
+        let class = json!({
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": { "name": name },
+            "value": value,
+            "preemptionPolicy": "PreemptLowerPriority",
+            "description": format!("Used for system critical pods {use_for}."),
+        });
+        api.ensure("priorityclasses.scheduling.k8s.io", "", class)
+            .await?;
+    }
     api.access.bootstrap(api).await?;
     node::settle(api).await
 }

@@ -112,6 +112,10 @@ pub(super) async fn settle(api: &Arc<Api>, name: &str) -> Result<(), WriteError>
         match api.ensure(resource, name, object).await {
             // It ended meanwhile.
             Ok(()) | Err(WriteError::NoNamespace(_) | WriteError::Terminating(_)) => {}
+            // A quota has no room for it, which is its author's wish.
+            Err(WriteError::Forbidden(why)) => {
+                tracing::warn!(namespace = name, resource, why, "an object was not made");
+            }
             Err(error) => return Err(error),
         }
     }

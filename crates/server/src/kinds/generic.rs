@@ -1,9 +1,11 @@
 //! All other kinds: kept as they are written, with the defaults and the rules that
 //! clients rely on.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use wasmjob::api::field::{Error, ErrorList, Path};
-use wasmjob::api::{config, network_policy};
+use wasmjob::api::k8s_openapi::api::core::v1::LimitRange;
+use wasmjob::api::{config, defaults, network_policy, validation};
 use wasmjob_machinery::resource::Resource;
 use wasmjob_machinery::status::Status;
 use wasmjob_machinery::validate_meta;
@@ -154,6 +156,10 @@ fn default(resource: &Resource, value: &mut Value) {
             set(value, &["spec", "persistentVolumeReclaimPolicy"], "Retain");
             set(value, &["status", "phase"], "Available");
         }
+        ("", "LimitRange") => default_limits(value),
+        ("scheduling.k8s.io", "PriorityClass") => {
+            set(value, &["preemptionPolicy"], "PreemptLowerPriority");
+        }
         ("", "Service") => {
             set(value, &["spec", "type"], "ClusterIP");
             set(value, &["spec", "sessionAffinity"], "None");
@@ -174,9 +180,55 @@ fn default(resource: &Resource, value: &mut Value) {
     }
 }
 
+/// What the limits of a LimitRange say of the defaults. What cannot be read is refused
+/// by whoever validates it.
+fn default_limits(value: &mut Value) {
+    if let Ok(mut limit_range) = read::<LimitRange>(value) {
+        defaults::limit_range(&mut limit_range);
+        let limits = limit_range.spec.map(|spec| spec.limits);
+        if let (Some(limits), Some(spec)) = (limits, value["spec"].as_object_mut()) {
+            // Kubernetes' types always have a form as JSON.
+            let limits = serde_json::to_value(limits).unwrap_or_default();
+            spec.insert("limits".to_owned(), limits);
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Result<T, ErrorList> {
+    T::deserialize(value).map_err(|error| {
+        let path = Path::new("spec");
+        vec![Error::invalid_without_value(&path, error.to_string())]
+    })
+}
+
+/// What is wrong with an object that is checked as Kubernetes' type.
+fn checked<T: DeserializeOwned>(value: &Value, check: fn(&T) -> ErrorList) -> ErrorList {
+    match read(value) {
+        Ok(object) => check(&object),
+        Err(errors) => errors,
+    }
+}
+
+/// What of an update is not allowed, likewise. An old state that cannot be read allows all.
+fn checked_change<T: DeserializeOwned>(
+    new: &Value,
+    old: &Value,
+    check: fn(&T, &T) -> ErrorList,
+) -> ErrorList {
+    match (read(new), read(old)) {
+        (Ok(new), Ok(old)) => check(&new, &old),
+        _ => ErrorList::new(),
+    }
+}
+
 fn validate(resource: &Resource, value: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     match (resource.group, resource.kind) {
+        ("", "LimitRange") => errors = checked(value, validation::validate_limit_range),
+        ("", "ResourceQuota") => errors = checked(value, validation::validate_resource_quota),
+        ("scheduling.k8s.io", "PriorityClass") => {
+            errors = checked(value, validation::validate_priority_class);
+        }
         ("", "ConfigMap") => errors = config::validate_config_map(value),
         ("", "Secret") => errors = config::validate_secret(value),
         ("networking.k8s.io", "NetworkPolicy") => errors = network_policy::validate(value),
@@ -213,6 +265,12 @@ fn validate_change(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     match (resource.group, resource.kind) {
         ("", "ConfigMap" | "Secret") => errors = config::validate_update(new, old),
+        ("", "ResourceQuota") => {
+            errors = checked_change(new, old, validation::validate_resource_quota_update);
+        }
+        ("scheduling.k8s.io", "PriorityClass") => {
+            errors = checked_change(new, old, validation::validate_priority_class_update);
+        }
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding")
             if new["roleRef"] != old["roleRef"] =>
         {

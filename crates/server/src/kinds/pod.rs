@@ -63,7 +63,7 @@ pub(super) fn update(resource: &Resource, change: Change<'_>) -> Result<Draft, S
 
 /// Fields that have no effect here, told to whoever uses them.
 pub(super) fn notes(spec: &PodSpec, path: &Path) -> Vec<String> {
-    let notes = support::notes(spec, path).into_iter();
+    let notes = support::served_notes(spec, path).into_iter();
     notes
         .map(|note| format!("{}: {}", note.path, note.effect))
         .collect()

@@ -106,7 +106,18 @@ impl Api {
         let namespace = call.target.namespace.as_ref();
         if call.is_dry_run() {
             self.check_free(resource, namespace, &name)?;
-            return show::value(call, StatusCode::CREATED, draft.value, self.now());
+            let mut shown = draft.value.clone();
+            let reviewed = self.host.review(draft.into_new(resource, &stamp)).await;
+            let reviewed = reviewed.map_err(|error| self.refused(call, &name, error))?;
+            if let Some(pod) = reviewed {
+                // What it would come in with; Kubernetes' types always have a form as JSON.
+                shown["spec"] = serde_json::to_value(pod.spec).unwrap_or_default();
+                if let Some(annotations) = pod.metadata.annotations {
+                    let annotations = serde_json::to_value(annotations).unwrap_or_default();
+                    metadata(&mut shown).insert("annotations".to_owned(), annotations);
+                }
+            }
+            return show::value(call, StatusCode::CREATED, shown, self.now());
         }
         let shown = draft.value.clone();
         let new = draft.into_new(resource, &stamp);
@@ -159,6 +170,9 @@ impl Api {
             WriteError::AlreadyExists(_) => self.exists(resource, &call.target.namespace, name),
             WriteError::NoNamespace(namespace) => Status::namespace_not_found(&namespace),
             WriteError::Terminating(namespace) => ending(resource, name, &namespace),
+            WriteError::Forbidden(why) => {
+                Status::forbidden_because(resource.qualified(), name, &why)
+            }
             WriteError::Invalid(text) => Status::new(422, "Invalid", text),
             WriteError::Unavailable(why) => Status::service_unavailable(why).retry_after(1),
             WriteError::Gone(gone) => Status::service_unavailable(gone.to_string()).retry_after(1),

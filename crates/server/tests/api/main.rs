@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests measure real time")]
 
+mod admission;
 mod grants;
 mod history;
 mod hostile;
@@ -17,3 +18,4 @@ mod owners;
 mod requests;
 mod secrets;
 mod support;
+mod tokens;

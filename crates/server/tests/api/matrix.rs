@@ -151,7 +151,7 @@ async fn path_routes(client: &mut Client) -> Vec<Route> {
 }
 
 /// A clock that a test moves.
-struct Moved(Arc<AtomicI64>);
+pub(crate) struct Moved(pub(crate) Arc<AtomicI64>);
 
 impl Clock for Moved {
     fn wall(&self) -> Timestamp {

@@ -119,6 +119,9 @@ impl Core {
                 | Command::RemoveManifest(_, reply) => {
                     let _ = reply.send(Err(ApplyError::Unavailable(reason())));
                 }
+                Command::Review(_, reply) => {
+                    let _ = reply.send(Err(WriteError::Unavailable(reason())));
+                }
                 Command::Ping(reply) => {
                     let _ = reply.send(());
                 }
@@ -128,6 +131,7 @@ impl Core {
                 | Command::WaitPod(..)
                 | Command::Figures(_)
                 | Command::Exec(..)
+                | Command::Tokens
                 | Command::Drain(_)) => self.deferred.push(later),
             }
         }

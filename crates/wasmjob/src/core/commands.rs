@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use wasmjob_api::field::{ErrorList, aggregate};
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::{CronJob, Job, Pod, PodTemplate, Uid, defaults, validation};
+use wasmjob_controllers::admission::count_usage;
 use wasmjob_node::Clock as _;
 use wasmjob_store::{GenericObject, Key, Kind};
 
@@ -27,6 +28,17 @@ pub(super) enum Prepared {
     Pod(Pod),
     CronJob(CronJob),
     Generic(GenericObject),
+}
+
+impl Prepared {
+    pub(super) fn namespace(&self) -> &Arc<str> {
+        match self {
+            Self::Job(job) => &job.namespace,
+            Self::Pod(pod) => &pod.namespace,
+            Self::CronJob(cron_job) => &cron_job.namespace,
+            Self::Generic(object) => &object.namespace,
+        }
+    }
 }
 
 /// Namespace and name.
@@ -99,6 +111,7 @@ impl Core {
             .into_iter()
             .map(|new| self.prepare(new, now))
             .collect::<Result<_, _>>()?;
+        self.check_newcomers(&prepared)?;
         let create = prepared.into_iter();
         Ok(create.map(|object| self.create(turn, object)).collect())
     }
@@ -138,6 +151,7 @@ impl Core {
             New::Pod(mut pod, base) => {
                 self.generate_name(&mut pod.metadata);
                 defaults::prepare_pod(&mut pod, uid);
+                self.admit_pod(&mut pod)?;
                 Ok(Prepared::Pod(bare_pod(*pod, uid, now, base)))
             }
             New::CronJob(mut cron_job, base) => {
@@ -192,6 +206,8 @@ impl Core {
                     name: Arc::clone(&job.name),
                 };
                 self.know_job(JobEntry::new(Arc::clone(&job)));
+                self.policies
+                    .charge_object(&job.namespace, job.uid, || Some(count_usage("jobs.batch")));
                 self.adopt_all(turn, &job);
                 applied
             }
@@ -206,6 +222,7 @@ impl Core {
                     name: Arc::clone(&pod.name),
                 };
                 self.know_pod_name(&pod);
+                self.charge_new_pod(&pod, None);
                 self.loose.insert(pod.uid, Arc::clone(&pod));
                 turn.put_pod(&pod);
                 turn.effects.start.push(pod);
@@ -222,6 +239,10 @@ impl Core {
                     namespace: Arc::clone(&cron_job.namespace),
                     name: Arc::clone(&cron_job.name),
                 };
+                self.policies
+                    .charge_object(&cron_job.namespace, cron_job.uid, || {
+                        Some(count_usage("cronjobs.batch"))
+                    });
                 self.know_cron_job(CronEntry::new(cron_job));
                 applied
             }

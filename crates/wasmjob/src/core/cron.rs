@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use wasmjob_api::{CronJob, Event, Job, JobReference, Uid, defaults};
 use wasmjob_controllers::cron_job::{self, NewJob, Plan, Surroundings};
 use wasmjob_node::Clock as _;
@@ -24,6 +24,9 @@ const PER_TURN: usize = 512;
 /// CronJobs are due at once, all Jobs are there before the pods of the first take
 /// the time of the last.
 const FRESH_MAX: usize = 16_384;
+
+/// How long a slot waits whose Job a quota refuses, before it is tried again.
+const REFUSED_WAIT: SignedDuration = SignedDuration::from_secs(10);
 
 /// Who says so in events.
 const SOURCE: &str = "cronjob-controller";
@@ -114,6 +117,18 @@ impl Core {
         let mut status = plan.status;
         for job in plan.delete {
             self.delete_job(turn, job, Propagation::Background);
+        }
+        if let Err(error) = self.check_new_jobs(row, plan.create.len()) {
+            // The slot waits: nothing is said of it yet, and the plan is made anew.
+            let text = format!("Error creating job: {error}");
+            self.cron_event(turn, row, Event::warning("FailedCreate", text));
+            let again = now.saturating_add(REFUSED_WAIT).ok();
+            let at = plan.look_again.into_iter().chain(again).min();
+            if let Some(entry) = self.cron_jobs.get_mut(&row.uid) {
+                self.cron_timers.set(row.uid, entry.timer, at);
+                entry.timer = at;
+            }
+            return;
         }
         for event in plan.events {
             self.cron_event(turn, row, event);
@@ -241,6 +256,7 @@ impl Core {
         let row = &entry.cron_job;
         let names = (Arc::clone(&row.namespace), Arc::clone(&row.name));
         self.cron_names.remove(&names);
+        self.policies.charge_object(&row.namespace, uid, || None);
         turn.transaction.delete(Key {
             kind: Kind::CronJob,
             uid,

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 use jiff::Timestamp;
 use wasmjob_api::{Event, EventNote, EventType, Job, Pod, PodTemplate, Uid};
 use wasmjob_controllers::invariants::check_plan;
-use wasmjob_controllers::job::{Plan, plan};
+use wasmjob_controllers::job::{Plan, plan_within};
 use wasmjob_controllers::ttl::{self, Ttl};
 use wasmjob_node::Clock as _;
 use wasmjob_store::{Key, Kind};
@@ -24,10 +24,17 @@ impl Core {
             return;
         };
         entry.dirty = false;
-        let plan = plan(&entry.job, &entry.pods, now);
-        let look_again = plan.look_again;
+        let room = self.room(uid, now);
+        let Some(entry) = self.jobs.get(&uid) else {
+            return;
+        };
+        let plan = plan_within(&entry.job, &entry.pods, now, room.pods);
+        let (mut look_again, refused) = (plan.look_again, plan.refused);
         let watched = cfg!(debug_assertions).then(|| (Arc::clone(&entry.job), plan.clone()));
         self.take_over(turn, uid, plan, now);
+        if let Some(at) = self.note_refused(turn, uid, room, refused, now) {
+            look_again = Some(look_again.map_or(at, |again| again.min(at)));
+        }
         if let Some((before, plan)) = watched {
             self.assert_invariants(&before, &plan, now);
         }
@@ -92,8 +99,16 @@ impl Core {
                 self.job_event(turn, &job, event);
             }
         }
+        let came = match plan.create.is_empty() {
+            true => None,
+            false => self.came(uid),
+        };
         for new in plan.create {
-            let pod = Arc::new(self.new_pod(&job, new, now));
+            let template = came
+                .as_ref()
+                .map_or(&job.spec.template, |came| &came.template);
+            let pod = Arc::new(self.new_pod(&job, template, new, now));
+            self.charge_new_pod(&pod, came.as_ref().and_then(|came| came.claim.clone()));
             let event = Event {
                 event_type: EventType::Normal,
                 reason: "SuccessfulCreate".into(),
@@ -281,12 +296,14 @@ impl Core {
     }
 
     fn forget_job(&mut self, turn: &mut Turn, uid: Uid) {
+        self.refused_no_more(uid);
         let Some(entry) = self.jobs.remove(&uid) else {
             return;
         };
         self.timers.set(uid, entry.timer, None);
         self.manual_selectors.remove(&uid);
         let job = &entry.job;
+        self.policies.charge_object(&job.namespace, uid, || None);
         self.job_names
             .remove(&(Arc::clone(&job.namespace), Arc::clone(&job.name)));
         turn.transaction.delete(Key {

@@ -12,7 +12,7 @@ use wasmjob_api::manifest::Kept;
 use wasmjob_node::{Exec, ExecError, ExecHandle};
 use wasmjob_store::{Key, Store};
 
-use super::{ManifestChanges, ManifestFile, Write, WriteError, Written};
+use super::{ManifestChanges, ManifestFile, NewObject, Write, WriteError, Written};
 use crate::job::Propagation;
 use crate::{ApplyError, EditError, Figures, JobResult, PodResult};
 
@@ -24,6 +24,11 @@ pub(crate) enum Command {
     Edit(Uid, EditFn, oneshot::Sender<Result<(), EditError>>),
     Delete(Key, Propagation),
     Write(Box<Write>, oneshot::Sender<Result<Written, WriteError>>),
+    /// Say whether it may be created.
+    Review(
+        Box<NewObject>,
+        oneshot::Sender<Result<Option<Box<core::Pod>>, WriteError>>,
+    ),
     ApplyManifest(
         ManifestFile,
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,
@@ -40,6 +45,8 @@ pub(crate) enum Command {
     Ping(oneshot::Sender<()>),
     Figures(oneshot::Sender<Figures>),
     Exec(Box<Exec>, oneshot::Sender<Result<ExecHandle, ExecError>>),
+    /// There is somebody who makes tokens.
+    Tokens,
     /// Begin nothing more, and say when nothing runs.
     Drain(oneshot::Sender<()>),
     Stop,

@@ -87,6 +87,11 @@ impl Core {
             };
             steps.push(step);
         }
+        let new = steps.iter().filter_map(|step| match step {
+            Step::Create(prepared) => Some(prepared),
+            Step::Update(..) => None,
+        });
+        self.check_newcomers(new)?;
         let mut changes = ManifestChanges::default();
         let mut objects = Vec::with_capacity(steps.len());
         for step in steps {

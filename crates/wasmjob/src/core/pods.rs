@@ -29,7 +29,7 @@ impl Core {
         let pod = Arc::new(pod);
         for event in update.events {
             let source = match &*event.reason {
-                "Scheduled" | "FailedScheduling" => "default-scheduler",
+                "Scheduled" | "FailedScheduling" | "Preempted" => "default-scheduler",
                 _ => "kubelet",
             };
             self.event(
@@ -45,6 +45,7 @@ impl Core {
             );
         }
         if ended {
+            self.policies.pod_ended(&pod);
             self.keep_finished(&pod);
             turn.effects.ended.push(Arc::clone(&pod));
         }
@@ -84,7 +85,13 @@ impl Core {
         self.jobs.get(&owner)?.pods.get(uid)
     }
 
-    pub(super) fn new_pod(&mut self, job: &Job, new: NewPod, now: Timestamp) -> Pod {
+    pub(super) fn new_pod(
+        &mut self,
+        job: &Job,
+        template: &Arc<PodTemplate>,
+        new: NewPod,
+        now: Timestamp,
+    ) -> Pod {
         let uid = self.random.uid();
         let name = loop {
             let mut name = pod_name_prefix(&job.name, new.index);
@@ -101,7 +108,7 @@ impl Core {
             uid,
             namespace: Arc::clone(&job.namespace),
             name,
-            template: Arc::clone(&job.spec.template),
+            template: Arc::clone(template),
             index: new.index,
             index_failure_count: new.index_failure_count,
             index_ignored_failure_count: new.index_ignored_failure_count,
@@ -162,6 +169,7 @@ impl Core {
         self.pod_names
             .remove(&(Arc::clone(&pod.namespace), Arc::clone(&pod.name)));
         self.finished_pods.remove(pod.uid);
+        self.policies.charge_pod(&pod.namespace, pod.uid, None);
         self.adopted.remove(&pod.uid);
         turn.gone.push(pod.uid);
         turn.effects.gone.push(pod.uid);

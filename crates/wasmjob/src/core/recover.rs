@@ -67,6 +67,7 @@ impl Core {
         for pod in pods.iter().filter_map(|stored| stored.object.as_pod()) {
             self.recover_pod(&mut turn, pod);
         }
+        self.begin_counting();
         if self.store.revision() > 0 {
             tracing::info!(
                 cron_jobs = cron_jobs.len(),

@@ -174,10 +174,17 @@ impl Core {
         }
         let errors = config::validate_update(&json, &old);
         refuse(new.kind, &new.metadata, &errors)?;
-        Ok(Update::Generic(GenericObject {
+        let object = GenericObject {
             json: serde_json::to_vec(&json).unwrap_or_default().into(),
             ..(**row).clone()
-        }))
+        };
+        let checked = self.check_changed_generic(row, &object);
+        checked.map_err(|why| ApplyError::Forbidden {
+            resource: object.resource.to_string(),
+            name: object.name.to_string(),
+            why,
+        })?;
+        Ok(Update::Generic(object))
     }
 
     pub(super) fn update(&mut self, turn: &mut Turn, update: Update) {

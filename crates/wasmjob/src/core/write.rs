@@ -18,6 +18,7 @@ use wasmjob_node::Clock as _;
 use wasmjob_store::{GenericObject, Key, Kind, Object};
 
 use super::commands::kind_name;
+use super::policies::usage_of;
 use super::turn::Turn;
 use super::update::{Update, update_job};
 use super::{Core, New};
@@ -104,6 +105,9 @@ pub enum WriteError {
     /// The object is not valid, in Kubernetes' words.
     #[error("{0}")]
     Invalid(String),
+    /// The object may not come in, for this reason, in Kubernetes' words.
+    #[error("{0}")]
+    Forbidden(String),
     /// Nothing can be written at the moment. The text says whether nothing was changed,
     /// or the change waits: then it may still happen.
     #[error("nothing can be stored at the moment: {0}")]
@@ -120,6 +124,7 @@ impl From<ApplyError> for WriteError {
                 Self::AlreadyExists(format!("{kind} {name:?}"))
             }
             ApplyError::Unavailable(reason) => Self::Unavailable(reason),
+            ApplyError::Forbidden { why, .. } => Self::Forbidden(why),
             ApplyError::Gone(gone) => Self::Gone(gone),
             error => Self::Invalid(error.to_string()),
         }
@@ -163,6 +168,30 @@ impl Core {
             None => self.store.last_revision() + turn.transaction.len() as u64,
         };
         Ok(Written { key, revision })
+    }
+
+    /// Whether an object may be created, and what a pod would come in as. Nothing happens.
+    pub(super) fn review(&mut self, new: NewObject) -> Result<Option<Box<core::Pod>>, WriteError> {
+        let here: Arc<Path> = Arc::from(Path::new("."));
+        let now = self.clock.wall();
+        let new = match new {
+            NewObject::Generic(object) => {
+                let checked = self.check_new_generic(&object);
+                return checked.map(|()| None).map_err(WriteError::Forbidden);
+            }
+            NewObject::Pod(mut pod) => {
+                self.admit_pod(&mut pod)?;
+                let shown = pod.clone();
+                let prepared = self.prepare(New::Pod(pod, here), now)?;
+                self.check_newcomers([&prepared])?;
+                return Ok(Some(shown));
+            }
+            NewObject::Job(job) => New::Job(job, here),
+            NewObject::CronJob(cron_job) => New::CronJob(cron_job, here),
+        };
+        let prepared = self.prepare(new, now)?;
+        self.check_newcomers([&prepared])?;
+        Ok(None)
     }
 
     fn write_new(&mut self, turn: &mut Turn, new: NewObject) -> Result<Key, WriteError> {
@@ -211,11 +240,15 @@ impl Core {
             let text = format!("{} {:?}", object.resource, object.name);
             return Err(WriteError::AlreadyExists(text));
         }
+        self.check_new_generic(&object)
+            .map_err(WriteError::Forbidden)?;
         Ok(self.put_generic(turn, object))
     }
 
     pub(super) fn put_generic(&mut self, turn: &mut Turn, object: GenericObject) -> Key {
         let object = Arc::new(object);
+        self.policies
+            .charge_object(&object.namespace, object.uid, || Some(usage_of(&object)));
         self.know_generic(&object);
         turn.effects.configs.extend(config_name(&object));
         let key = Key {
@@ -236,6 +269,8 @@ impl Core {
             self.namespaces.remove(&object.name);
         }
         turn.effects.configs.extend(config_name(&object));
+        self.policies.charge_object(&object.namespace, uid, || None);
+        self.forget_policy(&object);
         turn.transaction.delete(Key {
             kind: Kind::Generic,
             uid,
@@ -259,6 +294,7 @@ impl Core {
         }
         self.generic_uids.insert(object.uid, names(object));
         self.generic.insert(names(object), Arc::clone(object));
+        self.know_policy(object);
     }
 
     fn check_namespace(&self, namespace: &str) -> Result<(), WriteError> {
@@ -346,6 +382,8 @@ impl Core {
                         "an object's name and UID cannot change".to_owned(),
                     ));
                 }
+                self.check_changed_generic(&old, &new)
+                    .map_err(WriteError::Forbidden)?;
                 self.put_generic(turn, new);
             }
             (seen, _) => {

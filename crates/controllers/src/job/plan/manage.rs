@@ -86,12 +86,19 @@ impl Look<'_> {
         let number = missing.min(PODS_PER_PLAN_MAX);
         let before = self.plan.create.len();
         match self.index_range() {
-            None => self.plan.create.resize(number as usize, NewPod::default()),
+            None => {
+                let number = number.min(self.room);
+                self.plan.create.resize(number as usize, NewPod::default());
+            }
             Some(completions) => self.create_indexed(number, completions),
         }
         let created = self.plan.create.len() - before;
-        self.active += u32::try_from(created).unwrap_or(u32::MAX);
-        if created > 0 && number < missing {
+        let created = u32::try_from(created).unwrap_or(u32::MAX);
+        self.active += created;
+        if self.index_range().is_none() {
+            self.plan.refused = number.saturating_sub(created);
+        }
+        if created > 0 && number < missing && self.plan.refused == 0 {
             self.look_again_in(SignedDuration::ZERO);
         }
     }
@@ -105,6 +112,10 @@ impl Look<'_> {
                 held.and_then(|pod| backoff::remaining(backoff::record_of_index(pod), self.now));
             if let Some(left) = left {
                 self.look_again_in(left);
+                continue;
+            }
+            if self.plan.create.len() >= self.room as usize {
+                self.plan.refused += 1;
                 continue;
             }
             let mut new = NewPod {

@@ -38,6 +38,7 @@ impl World {
     }
 
     pub(super) fn calm(&mut self) -> Result<(), String> {
+        self.quota = None;
         self.calm_since = Some(self.now);
         if self.job.finished().is_some() {
             return Ok(());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmjob_api::JobConditionType::{FailureTarget, SuccessCriteriaMet};
 use wasmjob_api::{Pod, PodStatus, Uid};
 use wasmjob_controllers::invariants::check_plan;
-use wasmjob_controllers::job::{NewPod, Plan, finish_time, plan, pod_name_prefix};
+use wasmjob_controllers::job::{NewPod, Plan, finish_time, plan_within, pod_name_prefix};
 
 use super::{Happening, World};
 
@@ -13,7 +13,7 @@ impl World {
     /// Plans and applies until nothing is left to do now.
     pub(super) fn replan(&mut self) -> Result<(), String> {
         for _ in 0..50 {
-            let plan = plan(&self.job, &self.set, self.now);
+            let plan = plan_within(&self.job, &self.set, self.now, self.room());
             self.timer = plan.look_again;
             self.apply(&plan)?;
             if plan.look_again.is_none_or(|at| at > self.now) {
@@ -25,15 +25,25 @@ impl World {
 
     /// A plan too many must do nothing.
     fn check_rest(&mut self) -> Result<(), String> {
-        let plan = plan(&self.job, &self.set, self.now);
+        let plan = plan_within(&self.job, &self.set, self.now, self.room());
         let rest = Plan {
             look_again: plan.look_again,
+            refused: plan.refused,
             ..Plan::default()
         };
         match plan == rest {
             true => Ok(()),
             false => Err(format!("a second plan at the same time: {plan:?}")),
         }
+    }
+
+    /// How many pods the quota has room for.
+    fn room(&self) -> u32 {
+        let live = self.rows.values();
+        let live = live.filter(|pod| !pod.status.phase.is_terminal()).count();
+        let live = u32::try_from(live).unwrap_or(u32::MAX);
+        self.quota
+            .map_or(u32::MAX, |quota| quota.saturating_sub(live))
     }
 
     fn apply(&mut self, plan: &Plan) -> Result<(), String> {

@@ -1,0 +1,133 @@
+//! Jobs whose pods found no room: what they say, and when they try again.
+//!
+//! A Job says `FailedCreate` and tries again after a back-off, as Kubernetes' Job controller
+//! does. Those of a namespace also stand in line: when something is freed there, the first
+//! of them try at once, and who finds room lets the next ones try.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use wasmjob_api::{Event, Job, Uid};
+use wasmjob_controllers::job::pod_name_prefix;
+
+use super::Core;
+use super::admission::{Refusal, Room};
+use super::turn::Turn;
+
+/// The first and the longest back-off of a Job whose pods are refused
+/// (`DefaultJobApiBackOff`, `MaxJobApiBackOff`).
+const BACKOFF_FIRST: SignedDuration = SignedDuration::from_secs(1);
+const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// Jobs that are looked at when something was freed; if they find room, so are more.
+const WOKEN_MAX: usize = 64;
+
+/// A Job's pods were refused.
+#[derive(Default)]
+pub(crate) struct Refused {
+    times: u32,
+    /// Not tried before that.
+    pub(super) until: Option<Timestamp>,
+    /// Something was freed, and it is tried sooner.
+    pub(super) is_woken: bool,
+    /// Its place among those that wait.
+    place: Option<u64>,
+}
+
+impl Core {
+    /// After a look at a Job of which `refused` pods found no room: says so, and when
+    /// to try again. A Job that has all its pods is told as one that waits no longer.
+    pub(super) fn note_refused(
+        &mut self,
+        turn: &mut Turn,
+        uid: Uid,
+        room: Room,
+        refused: u32,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if refused == 0 {
+            self.refused_no_more(uid);
+            return None;
+        }
+        if room.waits.is_some() {
+            return room.waits;
+        }
+        let entry = self.jobs.get_mut(&uid)?;
+        let was_woken = std::mem::take(&mut entry.refused.is_woken);
+        if let Some(until) = entry
+            .refused
+            .until
+            .filter(|until| was_woken && *until > now)
+        {
+            // Others were quicker. That is no news, and it waits no longer for it.
+            return Some(until);
+        }
+        let job = Arc::clone(&entry.job);
+        let why = self.why_refused(uid, &job)?;
+        let text = format!("Error creating: {why}");
+        self.job_event(turn, &job, Event::warning("FailedCreate", text));
+        let place = self.policies.next_place;
+        let refused = &mut self.jobs.get_mut(&uid)?.refused;
+        let delay = BACKOFF_FIRST.saturating_mul(1 << refused.times.min(6));
+        let until = now.saturating_add(delay.min(BACKOFF_MAX)).ok()?;
+        refused.times = refused.times.saturating_add(1);
+        refused.until = Some(until);
+        if refused.place.is_none() {
+            refused.place = Some(place);
+            self.policies.next_place += 1;
+            let waiting = self.policies.waiting.entry(Arc::clone(&job.namespace));
+            waiting.or_default().insert(place, uid);
+        }
+        Some(until)
+    }
+
+    /// What is against one more pod of the Job. Its name would be generated, so what
+    /// it is generated from stands for it, and what is the same is said as the same.
+    fn why_refused(&self, uid: Uid, job: &Job) -> Option<String> {
+        let admitted = self.jobs.get(&uid)?.admitted.as_ref()?;
+        let refusal = match &admitted.outcome {
+            Err(refusal) => refusal.clone(),
+            Ok(came) => {
+                let own = self.policies.quotas(&job.namespace)?;
+                let claim = came.claim.as_ref()?;
+                let checked = own.quotas.values().map(|quota| quota.check_pod(claim));
+                Refusal::Forbidden(checked.filter_map(Result::err).next()?)
+            }
+        };
+        Some(refusal.text(&pod_name_prefix(&job.name, None)))
+    }
+
+    /// The Job waits for no room any more.
+    pub(super) fn refused_no_more(&mut self, uid: Uid) {
+        let Some(entry) = self.jobs.get_mut(&uid) else {
+            return;
+        };
+        let refused = std::mem::take(&mut entry.refused);
+        if let Some(place) = refused.place {
+            let namespace = Arc::clone(&entry.job.namespace);
+            if let Some(waiting) = self.policies.waiting.get_mut(&namespace) {
+                waiting.remove(&place);
+                if waiting.is_empty() {
+                    self.policies.waiting.remove(&namespace);
+                }
+            }
+            // There may be room for the next as well.
+            self.policies.freed.insert(namespace);
+        }
+    }
+
+    /// Looks at Jobs that wait for room where there may be some.
+    pub(super) fn wake_refused(&mut self) {
+        for namespace in std::mem::take(&mut self.policies.freed) {
+            let waiting = self.policies.waiting.get(&namespace);
+            let first = waiting.into_iter().flat_map(|all| all.values());
+            let first: Vec<Uid> = first.take(WOKEN_MAX).copied().collect();
+            for uid in first {
+                if let Some(entry) = self.jobs.get_mut(&uid) {
+                    entry.refused.is_woken = true;
+                }
+                self.mark(uid);
+            }
+        }
+    }
+}

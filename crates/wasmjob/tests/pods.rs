@@ -144,7 +144,7 @@ fn a_sidecar_runs_beside_the_container_and_ends_with_it() {
     restartPolicy: Always
     command: [sh, -c, 'echo ready > /data/ready; sleep 3600']
     volumeMounts: [{name: data, mountPath: /data}]
-    startupProbe: {exec: {command: [test, -f, /data/ready]}, periodSeconds: 1}
+    startupProbe: {exec: {command: [test, -f, /data/ready]}, periodSeconds: 1, failureThreshold: 60, timeoutSeconds: 20}
   containers:
   - {name: c, image: busybox, command: [cat, /data/ready], volumeMounts: [{name: data, mountPath: /data}]}
 "#,

@@ -215,6 +215,27 @@ fn t42_nothing_leads_to_this_machine_but_its_own_name() {
 }
 
 #[test]
+fn t42_an_alias_of_the_pods_own_is_no_name_that_the_operator_allowed() {
+    let more = "hostAliases: [{ip: 10.255.255.1, hostnames: [x.example.com]}], ";
+    let get = ["--connect-ms", "1000", "GET", "http://x.example.com/"];
+    let at = |bounds: &[&str]| {
+        let run = Run {
+            more,
+            ..Run::to("http://x.example.com", bounds)
+        };
+        run.run(&get).1
+    };
+    for bound in ["http://*.example.com", "http://x.example.com"] {
+        let said = at(&[bound]);
+        assert!(said.contains("DestinationIpProhibited"), "{bound}: {said}");
+    }
+    // The operator lists the address as well: it is tried, whatever is there.
+    let said = at(&["http://*.example.com", "http://10.255.255.0/24"]);
+    assert!(!said.contains("DestinationIpProhibited"), "{said}");
+    assert!(!said.contains("HttpRequestDenied"), "{said}");
+}
+
+#[test]
 fn t42_a_redirect_is_a_request_like_any_other() {
     let (server, other) = (Server::start(), Server::start());
     let here = server.here();

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, Uri};
 use rustls::ClientConfig;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -17,10 +17,8 @@ use super::body::{Answered, Outgoing};
 use super::failure;
 use super::pool::{Connection, Pool};
 use super::target::Target;
+use crate::lookup::Lookups;
 use crate::{Limits, Network};
-
-/// Lookups that a guest may have open, of those of all guests.
-const LOOKUPS_MAX: usize = 4;
 
 /// Longer, clocks need not be able to say.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -29,7 +27,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) struct Client {
     pub(super) network: Arc<Network>,
     pub(super) pool: Pool,
-    pub(super) lookups: Arc<Semaphore>,
+    pub(super) lookups: Lookups,
     pub(super) common: Arc<Common>,
     pub(super) tls: OnceCell<Arc<ClientConfig>>,
     pub(super) header_bytes: usize,
@@ -59,11 +57,16 @@ impl Patience {
 }
 
 impl Client {
-    pub(super) fn new(network: Arc<Network>, common: Arc<Common>, limits: &Limits) -> Self {
+    pub(super) fn new(
+        network: Arc<Network>,
+        lookups: Lookups,
+        common: Arc<Common>,
+        limits: &Limits,
+    ) -> Self {
         Self {
             network,
             pool: Pool::new(limits.http_connections),
-            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            lookups,
             common,
             tls: OnceCell::new(),
             header_bytes: limits.http_header_bytes,

@@ -348,12 +348,12 @@ fn connections_of_a_guest_are_counted() {
     let here = server.here();
     let allowed = [here.as_str()];
     let run = Run::to(&here, &allowed);
-    let args = ["--hold", "40", "--connect-ms", "2000", "GET"];
+    let args = ["--hold", "12", "--connect-ms", "2000", "GET"];
     let (done, said) = run.run(&[&args[..], &[&server.url("/stuck")]].concat());
-    assert!(!done && said.contains("held 32"), "{said}");
+    assert!(!done && said.contains("held 8"), "{said}");
     assert!(said.contains("ConnectionLimitReached"), "{said}");
-    assert_eq!(server.accepted(), 32);
-    run.completes(&["--hold", "30", "GET", &server.url("/stuck")], "held 30");
+    assert_eq!(server.accepted(), 8);
+    run.completes(&["--hold", "8", "GET", &server.url("/stuck")], "held 8");
 }
 
 /// Jobs of which one has a deadline, and one completes when the other's connections
@@ -366,7 +366,7 @@ fn connections_end_with_their_pod() {
         &["--take", "1", "--sleep-ms", "600000", "GET", "/endless"][..],
         &["--drop", "GET", "/endless"],
         &["GET", "/silent"],
-        &["--hold", "20", "--sleep-ms", "600000", "GET", "/stuck"],
+        &["--hold", "8", "--sleep-ms", "600000", "GET", "/stuck"],
         // And one that waits for the next request.
         &["--sleep-ms", "600000", "GET", "/hello"],
     ]

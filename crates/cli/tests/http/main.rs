@@ -367,6 +367,8 @@ fn connections_end_with_their_pod() {
         &["--drop", "GET", "/endless"],
         &["GET", "/silent"],
         &["--hold", "8", "--sleep-ms", "600000", "GET", "/stuck"],
+        // In the midst of a body of its own.
+        &[UNFINISHED, &["--sleep-ms", "600000", "POST", "/length"]].concat(),
         // And one that waits for the next request.
         &["--sleep-ms", "600000", "GET", "/hello"],
     ]
@@ -399,7 +401,34 @@ fn connections_end_with_their_pod() {
         assert!(said.contains("joined"), "{n}: {said}");
         assert!(said.contains("alone"), "{n}: {said}");
         assert!(!said.contains("others are here"), "{n}: {said}");
+        assert_eq!(server.whole(), 0, "{n}");
+        assert_eq!(
+            server.cut(),
+            usize::from(held.starts_with(UNFINISHED)),
+            "{n}"
+        );
     }
+}
+
+/// Half of a body whose length nobody knows.
+const UNFINISHED: &[&str] = &["--chunked", "--unfinished", "--upload", "100000"];
+
+#[test]
+fn a_body_that_its_guest_did_not_finish_is_not_whole() {
+    let server = Server::start();
+    let here = server.here();
+    let allowed = [here.as_str()];
+    let run = Run::to(&here, &allowed);
+    let url = server.url("/length");
+    let finished = ["--chunked", "--upload", "3000000", "PUT", &url];
+    run.completes(&finished, "3000000");
+    assert_eq!((server.whole(), server.cut()), (1, 0));
+    for _ in 0..5 {
+        let (done, said) = run.run(&[UNFINISHED, &["--sleep-ms", "100", "POST", &url]].concat());
+        assert!(done && said.contains("unfinished"), "{said}");
+    }
+    policy::wait("they are cut", || server.cut() + server.whole() == 6);
+    assert_eq!(server.whole(), 1);
 }
 
 /// An authority, and a server's certificate from it for `names`.

@@ -1,7 +1,7 @@
 //! What asks for one guest.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -31,6 +31,8 @@ pub(super) struct Client {
     pub(super) common: Arc<Common>,
     pub(super) tls: OnceCell<Arc<ClientConfig>>,
     pub(super) header_bytes: usize,
+    /// Its guest has ended.
+    ended: Arc<AtomicBool>,
     /// As patient as we are with a server.
     patience: Patience,
 }
@@ -70,6 +72,7 @@ impl Client {
             common,
             tls: OnceCell::new(),
             header_bytes: limits.http_header_bytes,
+            ended: Arc::default(),
             patience: Patience {
                 connect: limits.http_connect.min(YEAR),
                 first_byte: limits.http_first_byte.min(YEAR),
@@ -79,8 +82,9 @@ impl Client {
     }
 
     /// Ends all that waits for a next request. What is under way ends with the guest's
-    /// handles.
+    /// handles, which must be there still: a body that they end is not whole.
     pub(super) fn close(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         self.pool.close();
     }
 
@@ -100,7 +104,7 @@ impl Client {
         }
         let patience = self.patience.with(options);
         let taken = Arc::default();
-        let mut request = to_server(request, &taken)?;
+        let mut request = to_server(request, &taken, &self.ended)?;
         loop {
             let used = self.pool.take(&target, &self.network).await;
             let is_used = used.is_some();
@@ -136,6 +140,7 @@ impl Client {
 fn to_server(
     request: Request<WasiBody>,
     taken: &Arc<AtomicU64>,
+    ended: &Arc<AtomicBool>,
 ) -> Result<Request<Outgoing<WasiBody>>, Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -149,6 +154,7 @@ fn to_server(
         Outgoing {
             body,
             taken: Arc::clone(taken),
+            ended: Arc::clone(ended),
         },
     ))
 }

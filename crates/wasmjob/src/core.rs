@@ -51,7 +51,7 @@ use mailbox::CloseOnDrop;
 pub(crate) use mailbox::{Applied, Command, EditFn, Mailbox, New};
 pub use manifests::ManifestChanges;
 pub(crate) use manifests::ManifestFile;
-use turn::{Effects, Finished, Turn};
+use turn::{Effects, Finished, Relabelled, Turn};
 use write::GenericNames;
 pub use write::{NewObject, Replacement, Write, WriteError, Written};
 
@@ -382,13 +382,18 @@ impl Core {
         }
         let visible = self.store.revision();
         let mut started = false;
-        // Before anybody hears of it: a policy that is there holds.
+        // Before anybody hears of it: a policy that is there holds, for those that it
+        // selects by now.
         let seen = self.waiting.iter_mut();
         for (_, effects) in seen.take_while(|(revision, _)| *revision <= visible) {
             started |= !effects.configs.is_empty();
             for name in std::mem::take(&mut effects.configs) {
                 self.node.config_changed(&name);
             }
+            // Those that are yet to start get their labels when they have.
+            let yet_to_start =
+                |(uid, metadata): &Relabelled| !self.node.relabelled(*uid, metadata.as_ref());
+            effects.relabelled.retain(yet_to_start);
         }
         self.answers.tell(visible);
         while let Some((_, effects)) = self
@@ -411,7 +416,7 @@ impl Core {
                 }
             }
             for (uid, metadata) in effects.relabelled {
-                self.node.relabelled(uid, metadata);
+                self.node.relabelled(uid, metadata.as_ref());
             }
             for Finished { job, pods, waiters } in effects.finished {
                 if let Some(end) = job.finished() {

@@ -112,6 +112,10 @@ impl Client {
                 Some(connection) => connection,
                 None => self.connect(&target, patience.connect).await?,
             };
+            // A policy may have come meanwhile.
+            if !target.leads_to(connection.peer, &self.network) {
+                return Err(Error::DestinationIpProhibited);
+            }
             let answer = connection.sender.try_send_request(request);
             match with_progress(answer, patience.first_byte, &taken).await? {
                 Ok(response) => return Ok(self.answered(response, connection, patience)),

@@ -73,6 +73,11 @@ impl Client {
         for (n, peer) in allowed.iter().enumerate() {
             // One that does not answer leaves the others their time.
             let others = u32::try_from(allowed.len() - n).unwrap_or(1);
+            // A policy may have come while another was tried.
+            if !target.leads_to(*peer, &self.network) {
+                failed = Error::DestinationIpProhibited;
+                continue;
+            }
             match timeout(left() / others, reach(*peer)).await {
                 Ok(Ok(stream)) => {
                     let made = self.secure(target, *peer, stream, slot);

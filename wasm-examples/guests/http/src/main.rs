@@ -181,6 +181,12 @@ fn print(asked: &Asked, body: &IncomingBody) -> Result<(), String> {
 
 /// Sends a request with its body.
 fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
+    let first = Fields::new();
+    let between = if asked.unfinished {
+        many()?
+    } else {
+        Vec::new()
+    };
     let fields = Fields::new();
     for (name, value) in &asked.headers {
         fields.append(name, value.as_bytes()).map_err(named)?;
@@ -204,6 +210,8 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
         None => (rest, "/"),
     };
     let request = OutgoingRequest::new(fields);
+    // The body's handle takes this one's place.
+    drop(first);
     let wrong = |what: &'static str| move |()| format!("no {what}");
     let method = match asked.method.as_str() {
         "GET" => Method::Get,
@@ -238,7 +246,8 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
         if asked.unfinished {
             println!("unfinished");
             std::thread::sleep(Duration::from_millis(asked.sleep_ms));
-            // Nothing is dropped.
+            // The host drops what is left: the body, these, and the answer to come.
+            std::mem::forget(between);
             std::process::exit(0);
         }
         if written.is_ok() {
@@ -246,6 +255,19 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
         }
     }
     Ok(response)
+}
+
+/// Handles that take a host a while to drop.
+fn many() -> Result<Vec<Fields>, String> {
+    let mut many = Vec::new();
+    for _ in 0..100 {
+        let fields = Fields::new();
+        for n in 0..20 {
+            fields.append(&format!("x-{n}"), b"1").map_err(named)?;
+        }
+        many.push(fields);
+    }
+    Ok(many)
 }
 
 fn write(body: &OutgoingBody, content: &[u8]) -> Result<(), String> {

@@ -145,6 +145,11 @@ fn nothing_leads_to_this_machine_but_its_own_name() {
     let allowed = ["tcp:*:*", "tcp:127.0.0.0/8:*"];
     let args = ["tcp", "db.example", &text, "hello"];
     assert_refused(run(&wanted, &allowed, &args, alias), "permission denied");
+    // Not by a name of the operator's that the pod says leads elsewhere.
+    let wanted = format!("tcp:db.example:{port}");
+    let alias = "hostAliases: [{ip: 10.255.255.1, hostnames: [db.example]}], ";
+    let named = ["tcp:db.example:*", "tcp:*.example:*"];
+    assert_refused(run(&wanted, &named, &args, alias), "permission denied");
     // Not by another way to write the address.
     let wanted = "tcp:*:*";
     for host in ["2130706433", "0x7f000001", "::ffff:127.0.0.1", "127.1"] {

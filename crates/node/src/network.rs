@@ -1,5 +1,6 @@
 //! What the pods of a template may reach.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
@@ -49,16 +50,22 @@ impl NetworkPolicy {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let aliases = template.spec.host_aliases.iter().flatten();
-        let aliases = aliases.filter_map(|alias| Some((alias.ip.parse::<IpAddr>().ok()?, alias)));
-        let aliases = aliases.flat_map(|(address, alias)| {
-            let names = alias.hostnames.iter().flatten();
-            names.map(move |name| (name.to_ascii_lowercase(), address))
-        });
+        let mut aliases: HashMap<String, Vec<IpAddr>> = HashMap::new();
+        for alias in template.spec.host_aliases.iter().flatten() {
+            let Ok(address) = alias.ip.parse() else {
+                continue;
+            };
+            for name in alias.hostnames.iter().flatten() {
+                aliases
+                    .entry(name.to_ascii_lowercase())
+                    .or_default()
+                    .push(address);
+            }
+        }
         Ok(Some(Arc::new(Network {
             wanted: wanted.into_iter().map(destination).collect(),
             bounds: self.allowed.iter().cloned().map(destination).collect(),
-            aliases: aliases.collect(),
+            aliases,
             own_port: Arc::clone(&self.own_port),
             // Each pod has its own.
             egress: Arc::default(),

@@ -564,18 +564,19 @@ impl Node {
         }
     }
 
-    /// A pod has other metadata: other policies may select it.
-    pub fn relabelled(&mut self, uid: Uid, metadata: Option<Arc<ObjectMeta>>) {
+    /// A pod has other metadata: other policies may select it. Whether it is there.
+    pub fn relabelled(&mut self, uid: Uid, metadata: Option<&Arc<ObjectMeta>>) -> bool {
         let Some(run) = self.pods.get_mut(&uid) else {
-            return;
+            return false;
         };
         run.pod = Arc::new(Pod {
-            metadata,
+            metadata: metadata.cloned(),
             ..Pod::clone(&run.pod)
         });
         if run.stage != Stage::Queued {
             network::narrow(run, &*self.objects);
         }
+        true
     }
 
     pub(crate) fn images_ready(&mut self, uid: Uid, images: Arc<TemplateImages>) {

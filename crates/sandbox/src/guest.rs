@@ -15,6 +15,8 @@ use crate::places::Places;
 /// The host's side of one running guest. Host functions of an embedder get it
 /// through `Caller::data` and ask it who calls.
 pub struct Guest {
+    // Dropped before the handles in `wasi`: requests learn that they end with them.
+    pub(crate) http: Http,
     pub(crate) wasi: WasiP1Ctx,
     pub(crate) limiter: Limiter,
     pub(crate) cell: Arc<Cell>,
@@ -22,7 +24,6 @@ pub struct Guest {
     pub(crate) places: Places,
     /// Its network, if it has one.
     pub(crate) reach: Option<Reach>,
-    pub(crate) http: Http,
     pub(crate) extension: Option<Arc<dyn Any + Send + Sync>>,
 }
 

@@ -35,15 +35,16 @@ use wasmtime_wasi_http::{
 
 use self::client::Client;
 use self::trust::Trust;
+use crate::lookup::Lookups;
 use crate::{ComponentLinker, Guest, Limits, Network};
 
 /// Bytes that a guest may write of a request's body before it waits.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What the clients of all guests share.
+/// What all guests' lookups and clients share.
 pub(crate) struct Common {
     trust: Trust,
-    /// Lookups at once: each holds one of the threads that guests' files need too.
+    /// Lookups at once, of sockets' guests too: files have the other threads.
     lookups: Arc<Semaphore>,
 }
 
@@ -53,6 +54,11 @@ impl Common {
             trust: Trust::default(),
             lookups: Arc::new(Semaphore::new(limits.blocking_threads.div_ceil(2))),
         }
+    }
+
+    /// The lookups of one more guest.
+    pub(crate) fn lookups(&self) -> Lookups {
+        Lookups::new(Arc::clone(&self.lookups))
     }
 }
 
@@ -71,11 +77,17 @@ struct Hooks {
     /// Made at the first request.
     client: Option<Arc<Client>>,
     limits: Limits,
+    lookups: Lookups,
     common: Arc<Common>,
 }
 
 impl Http {
-    pub(crate) fn new(network: Option<Arc<Network>>, limits: &Limits, common: Arc<Common>) -> Self {
+    pub(crate) fn new(
+        network: Option<Arc<Network>>,
+        lookups: Lookups,
+        limits: &Limits,
+        common: Arc<Common>,
+    ) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(limits.http_header_bytes);
         Self {
@@ -84,6 +96,7 @@ impl Http {
                 network,
                 client: None,
                 limits: limits.clone(),
+                lookups,
                 common,
             },
         }
@@ -125,7 +138,8 @@ impl WasiHttpHooks for Hooks {
         };
         let client = self.client.get_or_insert_with(|| {
             let (network, common) = (Arc::clone(network), Arc::clone(&self.common));
-            Arc::new(Client::new(network, common, &self.limits))
+            let lookups = self.lookups.clone();
+            Arc::new(Client::new(network, lookups, common, &self.limits))
         });
         let client = Arc::clone(client);
         Box::new(async move {

@@ -31,7 +31,8 @@ pub struct Limits {
     pub random_bytes: u64,
     /// Connections for requests (`wasi:http`) of one guest, unused ones included.
     pub http_connections: usize,
-    /// Bytes of the header fields of one request, and of one response.
+    /// Bytes of the header fields of one request, and of one response. The host keeps
+    /// them, beside a guest's memory, for each handle that a guest has of such.
     pub http_header_bytes: usize,
     /// How long a name, a connection and its TLS may take together. A guest may ask for
     /// less patience, here and below.
@@ -76,8 +77,8 @@ impl Default for Limits {
             hostcall_fuel: 4 << 20,
             handles: 256,
             random_bytes: 1 << 20,
-            http_connections: 32,
-            http_header_bytes: 64 << 10,
+            http_connections: 8,
+            http_header_bytes: 16 << 10,
             http_connect: Duration::from_secs(30),
             http_first_byte: Duration::from_secs(300),
             http_between_bytes: Duration::from_secs(300),
@@ -145,7 +146,8 @@ mod tests {
         assert!(handles < 1_000_000);
         assert!(random_bytes < 64 << 20);
         assert!(http_connections < handles, "as many as it has handles");
-        assert!(http_header_bytes < 128 << 10);
+        assert!(http_header_bytes <= 64 << 10, "128 KiB in Wasmtime");
+        assert!(http_header_bytes * handles <= 4 << 20, "memory of the host");
         let patience = http_connect.max(http_first_byte).max(http_between_bytes);
         assert!(patience < Duration::from_secs(600));
         assert_ne!(wasm_stack_bytes, 512 << 10);

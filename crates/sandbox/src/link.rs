@@ -9,7 +9,7 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::IoError;
 
 use crate::trap::ExitCode;
-use crate::{Guest, files, http, network, writes};
+use crate::{Guest, files, http, names, network, writes};
 
 /// Defines functions for core modules. An embedder's functions go here.
 pub type CoreLinker = wasmtime::Linker<Guest>;
@@ -61,6 +61,7 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     files::component(linker)?;
     writes::component(linker)?;
     network::component(linker)?;
+    names::component(linker)?;
     // Wasmtime's own may show a backtrace of the host.
     linker.instance(IO_ERROR)?.func_wrap(
         "[method]error.to-debug-string",

@@ -8,6 +8,9 @@
 //! such (`127.0.0.1`, `localhost`), not where a name or a wide network happens to
 //! lead there: what listens there believes whoever can connect.
 //!
+//! A task may say itself where a name leads (`aliases`). That is its word, not the
+//! resolver's: the host's bounds must then list the address, not the name.
+//!
 //! No guest listens. Only components (`wasi:sockets`, and `wasi:http`, for which see
 //! `http`) have a network; WASI 0.1 has no way to connect.
 
@@ -17,29 +20,19 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::Resource;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p2::SocketResult;
-use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
-    Host as _, HostResolveAddressStream, ResolveAddressStream,
-};
-use wasmtime_wasi::p2::bindings::sockets::network::{
-    ErrorCode, Host as _, IpAddress, IpAddressFamily, Network as Capability,
-};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, Host as _, IpAddressFamily};
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
 
 use crate::files::descriptors_left;
+use crate::lookup::Lookups;
 use crate::{ComponentLinker, Egress, Guest};
 
-const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 const TCP: &str = "wasi:sockets/tcp-create-socket@0.2.12";
 const UDP: &str = "wasi:sockets/udp-create-socket@0.2.12";
-
-/// Lookups that a guest may have open. Each may hold a thread of the host until the
-/// resolver gives up.
-const LOOKUPS_MAX: usize = 4;
 
 /// Addresses that are remembered for one guest: those of the lookups before are
 /// forgotten when there are more.
@@ -53,7 +46,8 @@ pub struct Network {
     /// What the host allows at most. A connection must be in both.
     pub bounds: Vec<Destination>,
     /// Names that the host's resolver is not asked for, lower-case, with their addresses.
-    pub aliases: Vec<(String, IpAddr)>,
+    /// They are the task's own words: in `bounds` they stand for nothing.
+    pub aliases: HashMap<String, Vec<IpAddr>>,
     /// The port at which the host itself listens, 0 if at none: at addresses of this
     /// machine it must be named by address and port.
     pub own_port: Arc<AtomicU16>,
@@ -153,16 +147,23 @@ impl Network {
         }
         let own_port = self.own_port.load(Ordering::Relaxed);
         let is_own = own_port != 0 && own_port == address.port() && is_local(ip);
-        let takes = |destination: &Destination| {
+        let takes = |destination: &Destination, names: &[Arc<str>]| {
             destination.protocol == protocol
                 && destination.port.is_none_or(|port| port == address.port())
                 && destination.place.takes(ip, names)
                 && (!is_own || destination.port.is_some() && destination.place.is_one())
         };
+        // Who allows a name means where the resolver says that it leads.
+        let resolved = names.iter().filter(|name| !self.is_alias(name));
+        let resolved: Vec<Arc<str>> = resolved.cloned().collect();
         // Of what is the host's own, the one who asks must name it, and be allowed to.
-        self.wanted.iter().any(takes)
-            && self.bounds.iter().any(takes)
+        self.wanted.iter().any(|wanted| takes(wanted, names))
+            && self.bounds.iter().any(|bound| takes(bound, &resolved))
             && self.egress.allows(protocol, address)
+    }
+
+    fn is_alias(&self, name: &str) -> bool {
+        self.aliases.contains_key(name)
     }
 
     /// Whether some address of the host `name` might be asked so.
@@ -175,40 +176,33 @@ impl Network {
     }
 
     /// Whether a guest may look a name up.
-    fn may_look_up(&self, name: &str) -> bool {
+    pub(crate) fn may_look_up(&self, name: &str) -> bool {
         let named = |destination: &Destination| destination.place.takes_name(name);
         // Bounds may be networks: where the name leads is checked when it connects.
         self.wanted.iter().any(named)
     }
 }
 
-/// What one guest has learnt.
-#[derive(Default)]
-pub(crate) struct Known {
-    /// The names by which it knows an address.
-    names: HashMap<IpAddr, Vec<Arc<str>>>,
-    /// Its open lookups, by their handles.
-    lookups: HashMap<u32, Arc<str>>,
-}
-
 /// A guest's network, shared by its store and the check of its sockets.
 #[derive(Clone)]
 pub(crate) struct Reach {
-    network: Arc<Network>,
-    known: Arc<Mutex<Known>>,
+    pub(crate) network: Arc<Network>,
+    pub(crate) lookups: Lookups,
+    /// The names by which the guest knows an address.
+    known: Arc<Mutex<HashMap<IpAddr, Vec<Arc<str>>>>>,
 }
 
 impl Reach {
     /// Opens what `network` names to the guest that `wasi` is made for.
-    pub(crate) fn open(network: Arc<Network>, wasi: &mut WasiCtxBuilder) -> Self {
+    pub(crate) fn open(network: Arc<Network>, lookups: Lookups, wasi: &mut WasiCtxBuilder) -> Self {
         let reach = Self {
             network,
+            lookups,
             known: Arc::default(),
         };
         let check = reach.clone();
         wasi.allow_tcp(true)
             .allow_udp(true)
-            .allow_ip_name_lookup(true)
             .socket_addr_check(move |address, purpose| {
                 let may = check.may(address, purpose);
                 Box::pin(std::future::ready(may))
@@ -216,9 +210,17 @@ impl Reach {
         reach
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    /// A lookup of `name` has given the guest an address.
+    pub(crate) fn learn(&self, name: Arc<str>, address: IpAddr) {
         // Nothing that can panic runs between two changes.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        let names = known.entry(address.to_canonical()).or_default();
+        if !names.contains(&name) && names.len() < KNOWN_MAX {
+            names.push(name);
+        }
     }
 
     fn may(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
@@ -231,9 +233,9 @@ impl Reach {
             }
             SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => return false,
         };
-        let known = self.lock();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let ip = address.ip().to_canonical();
-        let names = known.names.get(&ip).map_or(&[][..], Vec::as_slice);
+        let names = known.get(&ip).map_or(&[][..], Vec::as_slice);
         self.network.allows(protocol, address, names)
     }
 }
@@ -266,102 +268,18 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
             })
         },
     )?;
-    let mut lookup = linker.instance(LOOKUP)?;
-    lookup.func_wrap(
-        "resolve-addresses",
-        |mut store: StoreContextMut<'_, Guest>,
-         (capability, name): (Resource<Capability>, String)| {
-            let guest = store.data_mut();
-            let begun = resolve(guest, capability, name);
-            Ok((told(guest, begun)?,))
-        },
-    )?;
-    lookup.func_wrap(
-        "[method]resolve-address-stream.resolve-next-address",
-        |mut store: StoreContextMut<'_, Guest>, (stream,): (Resource<ResolveAddressStream>,)| {
-            let guest = store.data_mut();
-            let rep = stream.rep();
-            let next = guest.sockets().resolve_next_address(stream);
-            if let (Ok(Some(address)), Some(reach)) = (&next, &guest.reach) {
-                reach.lock().learn(rep, *address);
-            }
-            Ok((told(guest, next)?,))
-        },
-    )?;
-    lookup.resource_async(
-        "resolve-address-stream",
-        wasmtime::component::ResourceType::host::<ResolveAddressStream>(),
-        |mut store, rep| {
-            Box::new(async move {
-                let guest: &mut Guest = store.data_mut();
-                if let Some(reach) = &guest.reach {
-                    reach.lock().lookups.remove(&rep);
-                }
-                HostResolveAddressStream::drop(&mut guest.sockets(), Resource::new_own(rep))
-            })
-        },
-    )?;
     Ok(())
 }
 
 /// An error that is the guest's, or one that ends it.
-fn told<T>(guest: &mut Guest, result: SocketResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
+pub(crate) fn told<T>(
+    guest: &mut Guest,
+    result: SocketResult<T>,
+) -> wasmtime::Result<Result<T, ErrorCode>> {
     Ok(match result {
         Ok(value) => Ok(value),
         Err(error) => Err(guest.sockets().convert_error_code(error)?),
     })
-}
-
-/// Begins to look a name up, if the guest may.
-fn resolve(
-    guest: &mut Guest,
-    capability: Resource<Capability>,
-    name: String,
-) -> SocketResult<Resource<ResolveAddressStream>> {
-    let Some(reach) = guest.reach.clone() else {
-        return Err(ErrorCode::AccessDenied.into());
-    };
-    // A name that ends in a dot is the same one, said in full.
-    let plain = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
-    // An address is no secret, and connecting to it is checked.
-    let is_address = plain.parse::<IpAddr>().is_ok();
-    if !is_address && !reach.network.may_look_up(&plain) {
-        return Err(ErrorCode::AccessDenied.into());
-    }
-    if reach.lock().lookups.len() >= LOOKUPS_MAX {
-        return Err(ErrorCode::TemporaryResolverFailure.into());
-    }
-    let alias = reach
-        .network
-        .aliases
-        .iter()
-        .find(|(alias, _)| *alias == plain);
-    let asked = alias.map_or(name, |(_, address)| address.to_string());
-    let stream = guest.sockets().resolve_addresses(capability, asked)?;
-    if !is_address {
-        reach.lock().lookups.insert(stream.rep(), plain.into());
-    }
-    Ok(stream)
-}
-
-impl Known {
-    /// A lookup has given an address.
-    fn learn(&mut self, lookup: u32, address: IpAddress) {
-        let Some(name) = self.lookups.get(&lookup) else {
-            return;
-        };
-        let address: IpAddr = match address {
-            IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
-            IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
-        };
-        if self.names.len() >= KNOWN_MAX {
-            self.names.clear();
-        }
-        let names = self.names.entry(address.to_canonical()).or_default();
-        if !names.contains(name) && names.len() < KNOWN_MAX {
-            names.push(Arc::clone(name));
-        }
-    }
 }
 
 /// An address of this machine by its kind, or of its link.
@@ -493,6 +411,41 @@ mod tests {
             ..to(Place::Any, None)
         };
         assert!(!allows(vec![udp]));
+    }
+
+    #[test]
+    fn an_alias_is_no_name_that_the_host_allowed() {
+        let allows = |bound: Place, aliases: &[&str]| {
+            let addresses = vec![[10, 0, 0, 5].into()];
+            let aliases = aliases
+                .iter()
+                .map(|name| ((*name).into(), addresses.clone()));
+            let network = Network {
+                wanted: vec![to(Place::Name("x.example.com".into()), Some(80))],
+                bounds: vec![to(bound, None)],
+                aliases: aliases.collect(),
+                ..Network::default()
+            };
+            let at = "10.0.0.5:80".parse().unwrap();
+            network.allows(Protocol::Tcp, at, &[Arc::from("x.example.com")])
+        };
+        let below = || Place::Below(".example.com".into());
+        assert!(allows(below(), &[]) && allows(below(), &["y.example.com"]));
+        for bound in [below(), Place::Name("x.example.com".into())] {
+            assert!(!allows(bound.clone(), &["x.example.com"]), "{bound:?}");
+        }
+        for bound in [net("10.0.0.0/8"), net("10.0.0.5/32"), Place::Any] {
+            assert!(allows(bound.clone(), &["x.example.com"]), "{bound:?}");
+        }
+        // Nor does one make an address of this machine's link the machine's own name.
+        let network = Network {
+            wanted: vec![to(Place::Name("localhost".into()), None)],
+            bounds: vec![to(Place::Name("localhost".into()), None)],
+            aliases: [("localhost".to_owned(), Vec::new())].into(),
+            ..Network::default()
+        };
+        let at = "169.254.169.254:80".parse().unwrap();
+        assert!(!network.allows(Protocol::Tcp, at, &[Arc::from("localhost")]));
     }
 
     #[test]

@@ -104,8 +104,11 @@ fn prepare(
             preopened.push(number);
         }
     }
-    let http = Http::new(task.network.clone(), limits, common);
-    let reach = task.network.map(|network| Reach::open(network, &mut wasi));
+    let lookups = common.lookups();
+    let http = Http::new(task.network.clone(), lookups.clone(), limits, common);
+    let reach = task
+        .network
+        .map(|network| Reach::open(network, lookups, &mut wasi));
     let mut wasi = wasi.build_p1();
     wasmtime_wasi::WasiView::ctx(&mut wasi)
         .table

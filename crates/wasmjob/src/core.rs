@@ -57,7 +57,7 @@ pub use manifests::ManifestChanges;
 pub(crate) use manifests::ManifestFile;
 use policies::Policies;
 pub(crate) use refused::Refused;
-use turn::{Effects, Finished, Turn};
+use turn::{Effects, Finished, Relabelled, Turn};
 use write::GenericNames;
 pub use write::{NewObject, Replacement, Write, WriteError, Written};
 
@@ -405,13 +405,18 @@ impl Core {
         }
         let visible = self.store.revision();
         let mut started = false;
-        // Before anybody hears of it: a policy that is there holds.
+        // Before anybody hears of it: a policy that is there holds, for those that it
+        // selects by now.
         let seen = self.waiting.iter_mut();
         for (_, effects) in seen.take_while(|(revision, _)| *revision <= visible) {
             started |= !effects.configs.is_empty();
             for name in std::mem::take(&mut effects.configs) {
                 self.node.config_changed(&name);
             }
+            // Those that are yet to start get their labels when they have.
+            let yet_to_start =
+                |(uid, metadata): &Relabelled| !self.node.relabelled(*uid, metadata.as_ref());
+            effects.relabelled.retain(yet_to_start);
         }
         self.answers.tell(visible);
         while let Some((_, effects)) = self
@@ -434,7 +439,7 @@ impl Core {
                 }
             }
             for (uid, metadata) in effects.relabelled {
-                self.node.relabelled(uid, metadata);
+                self.node.relabelled(uid, metadata.as_ref());
             }
             for Finished { job, pods, waiters } in effects.finished {
                 if let Some(end) = job.finished() {

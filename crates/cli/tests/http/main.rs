@@ -215,6 +215,27 @@ fn t42_nothing_leads_to_this_machine_but_its_own_name() {
 }
 
 #[test]
+fn t42_an_alias_of_the_pods_own_is_no_name_that_the_operator_allowed() {
+    let more = "hostAliases: [{ip: 10.255.255.1, hostnames: [x.example.com]}], ";
+    let get = ["--connect-ms", "1000", "GET", "http://x.example.com/"];
+    let at = |bounds: &[&str]| {
+        let run = Run {
+            more,
+            ..Run::to("http://x.example.com", bounds)
+        };
+        run.run(&get).1
+    };
+    for bound in ["http://*.example.com", "http://x.example.com"] {
+        let said = at(&[bound]);
+        assert!(said.contains("DestinationIpProhibited"), "{bound}: {said}");
+    }
+    // The operator lists the address as well: it is tried, whatever is there.
+    let said = at(&["http://*.example.com", "http://10.255.255.0/24"]);
+    assert!(!said.contains("DestinationIpProhibited"), "{said}");
+    assert!(!said.contains("HttpRequestDenied"), "{said}");
+}
+
+#[test]
 fn t42_a_redirect_is_a_request_like_any_other() {
     let (server, other) = (Server::start(), Server::start());
     let here = server.here();
@@ -327,12 +348,12 @@ fn connections_of_a_guest_are_counted() {
     let here = server.here();
     let allowed = [here.as_str()];
     let run = Run::to(&here, &allowed);
-    let args = ["--hold", "40", "--connect-ms", "2000", "GET"];
+    let args = ["--hold", "12", "--connect-ms", "2000", "GET"];
     let (done, said) = run.run(&[&args[..], &[&server.url("/stuck")]].concat());
-    assert!(!done && said.contains("held 32"), "{said}");
+    assert!(!done && said.contains("held 8"), "{said}");
     assert!(said.contains("ConnectionLimitReached"), "{said}");
-    assert_eq!(server.accepted(), 32);
-    run.completes(&["--hold", "30", "GET", &server.url("/stuck")], "held 30");
+    assert_eq!(server.accepted(), 8);
+    run.completes(&["--hold", "8", "GET", &server.url("/stuck")], "held 8");
 }
 
 /// Jobs of which one has a deadline, and one completes when the other's connections
@@ -345,7 +366,9 @@ fn connections_end_with_their_pod() {
         &["--take", "1", "--sleep-ms", "600000", "GET", "/endless"][..],
         &["--drop", "GET", "/endless"],
         &["GET", "/silent"],
-        &["--hold", "20", "--sleep-ms", "600000", "GET", "/stuck"],
+        &["--hold", "8", "--sleep-ms", "600000", "GET", "/stuck"],
+        // In the midst of a body of its own.
+        &[UNFINISHED, &["--sleep-ms", "600000", "POST", "/length"]].concat(),
         // And one that waits for the next request.
         &["--sleep-ms", "600000", "GET", "/hello"],
     ]
@@ -378,7 +401,34 @@ fn connections_end_with_their_pod() {
         assert!(said.contains("joined"), "{n}: {said}");
         assert!(said.contains("alone"), "{n}: {said}");
         assert!(!said.contains("others are here"), "{n}: {said}");
+        assert_eq!(server.whole(), 0, "{n}");
+        assert_eq!(
+            server.cut(),
+            usize::from(held.starts_with(UNFINISHED)),
+            "{n}"
+        );
     }
+}
+
+/// Half of a body whose length nobody knows.
+const UNFINISHED: &[&str] = &["--chunked", "--unfinished", "--upload", "100000"];
+
+#[test]
+fn a_body_that_its_guest_did_not_finish_is_not_whole() {
+    let server = Server::start();
+    let here = server.here();
+    let allowed = [here.as_str()];
+    let run = Run::to(&here, &allowed);
+    let url = server.url("/length");
+    let finished = ["--chunked", "--upload", "3000000", "PUT", &url];
+    run.completes(&finished, "3000000");
+    assert_eq!((server.whole(), server.cut()), (1, 0));
+    for _ in 0..5 {
+        let (done, said) = run.run(&[UNFINISHED, &["--sleep-ms", "100", "POST", &url]].concat());
+        assert!(done && said.contains("unfinished"), "{said}");
+    }
+    policy::wait("they are cut", || server.cut() + server.whole() == 6);
+    assert_eq!(server.whole(), 1);
 }
 
 /// An authority, and a server's certificate from it for `names`.

@@ -1,9 +1,12 @@
 //! NetworkPolicies, and what else concerns a daemon.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustls::{ServerConnection, StreamOwned};
 
 use crate::server::Server;
 use crate::{GUEST, Run};
@@ -162,7 +165,7 @@ fn serve(dir: &Path, allowed: &[&str]) -> (Running, u16) {
         .arg("--data-dir")
         .arg(dir.join("data"))
         .env("XDG_CONFIG_HOME", dir)
-        .env("SSL_CERT_FILE", dir.join("none"))
+        .env("SSL_CERT_FILE", dir.join("roots.pem"))
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -198,7 +201,7 @@ fn apply(dir: &Path, text: &str) -> String {
 }
 
 #[track_caller]
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "never: {what}");
@@ -322,6 +325,28 @@ fn a_policy_takes_hold_of_a_pod_that_gets_its_label() {
     assert!(said.contains(&format!("pod/{name} ")), "{said}");
     server.open_gate();
     says(dir, "suspect", "HttpRequestDenied");
+}
+
+#[test]
+fn a_policy_holds_for_a_connection_that_is_being_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (_, config) = crate::tls(dir, &["127.0.0.1"]);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let here = format!("https://{}", listener.local_addr().unwrap());
+    let allowed = [here.as_str()];
+    let (_daemon, _) = serve(dir, &allowed);
+    let url = format!("{here}/hello");
+    apply(dir, &Run::to(&here, &allowed).job("early", &["GET", &url]));
+    // It waits for the server to say who it is.
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    apply(dir, &policy("none", "", "policyTypes: [Egress]"));
+    let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+    let mut asked = [0; 100];
+    let read = stream.read(&mut asked);
+    assert!(!matches!(read, Ok(1..)), "it has asked: {read:?}");
+    says(dir, "early", "DestinationIpProhibited");
 }
 
 #[test]

@@ -21,6 +21,9 @@ struct Counts {
     open: AtomicUsize,
     /// Bytes of endless bodies.
     written: AtomicUsize,
+    /// Bodies in chunks that came to their end, and that broke off before.
+    whole: AtomicUsize,
+    cut: AtomicUsize,
     /// Requests that have come to the gate.
     at_gate: AtomicUsize,
     /// The gate is open.
@@ -84,6 +87,14 @@ impl Server {
         self.counts.written.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn whole(&self) -> usize {
+        self.counts.whole.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn cut(&self) -> usize {
+        self.counts.cut.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn at_gate(&self) -> usize {
         self.counts.at_gate.load(Ordering::SeqCst)
     }
@@ -113,7 +124,7 @@ impl Server {
     }
 
     fn requests(&self, mut stream: impl Read + Write) -> std::io::Result<()> {
-        while let Some(asked) = read(&mut stream)? {
+        while let Some(asked) = read(&mut stream, &self.counts)? {
             if !self.answer(&asked, &mut stream)? {
                 break;
             }
@@ -239,7 +250,7 @@ fn until_end(from: &mut impl Read) -> Goes {
 }
 
 /// One request; none at the connection's end.
-fn read(from: &mut impl Read) -> std::io::Result<Option<Asked>> {
+fn read(from: &mut impl Read, counts: &Counts) -> std::io::Result<Option<Asked>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -249,6 +260,16 @@ fn read(from: &mut impl Read) -> std::io::Result<Option<Asked>> {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
+    if head.contains("\r\ntransfer-encoding: chunked\r\n") {
+        let body = chunks(from);
+        let count = if body.is_ok() {
+            &counts.whole
+        } else {
+            &counts.cut
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        return Ok(Some(Asked { head, body: body? }));
+    }
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
         (name == "content-length").then(|| value.parse().unwrap())
@@ -256,4 +277,25 @@ fn read(from: &mut impl Read) -> std::io::Result<Option<Asked>> {
     let mut body = vec![0; length.unwrap_or(0)];
     from.read_exact(&mut body)?;
     Ok(Some(Asked { head, body }))
+}
+
+/// A body in chunks, with the last one.
+fn chunks(from: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            let mut byte = [0];
+            from.read_exact(&mut byte)?;
+            line.push(byte[0]);
+        }
+        let text = String::from_utf8(line).unwrap();
+        let length = usize::from_str_radix(text.trim(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        from.read_exact(&mut chunk)?;
+        if length == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(&chunk[..length]);
+    }
 }

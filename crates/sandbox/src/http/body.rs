@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,17 +24,24 @@ pub(super) struct Outgoing<B> {
     pub(super) body: B,
     /// Counts the frames that the connection took.
     pub(super) taken: Arc<AtomicU64>,
+    /// Its guest has ended.
+    pub(super) ended: Arc<AtomicBool>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Outgoing<B> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        // With its guest's handles it ends as if it were whole. A server must not take
+        // it for that: the connection is cut.
+        if frame.is_none() && self.ended.load(Ordering::SeqCst) {
+            return Poll::Ready(Some(Err(Error::HttpProtocolError)));
+        }
         self.taken.fetch_add(1, Ordering::Relaxed);
         Poll::Ready(frame)
     }
@@ -151,5 +158,31 @@ impl Body for Answered {
 impl Drop for Answered {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use http_body_util::{BodyExt as _, Empty};
+
+    use super::*;
+
+    #[test]
+    fn a_body_that_ends_with_its_guest_is_not_whole() {
+        let ended = Arc::new(AtomicBool::new(false));
+        let poll = || {
+            let mut body = Outgoing {
+                body: Empty::new().map_err(|never| match never {}),
+                taken: Arc::default(),
+                ended: Arc::clone(&ended),
+            };
+            let mut cx = Context::from_waker(Waker::noop());
+            Pin::new(&mut body).poll_frame(&mut cx)
+        };
+        assert!(matches!(poll(), Poll::Ready(None)));
+        ended.store(true, Ordering::SeqCst);
+        assert!(matches!(poll(), Poll::Ready(Some(Err(_)))));
     }
 }

@@ -1,14 +1,14 @@
 //! What asks for one guest.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, Uri};
 use rustls::ClientConfig;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -17,10 +17,8 @@ use super::body::{Answered, Outgoing};
 use super::failure;
 use super::pool::{Connection, Pool};
 use super::target::Target;
+use crate::lookup::Lookups;
 use crate::{Limits, Network};
-
-/// Lookups that a guest may have open, of those of all guests.
-const LOOKUPS_MAX: usize = 4;
 
 /// Longer, clocks need not be able to say.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -29,10 +27,12 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) struct Client {
     pub(super) network: Arc<Network>,
     pub(super) pool: Pool,
-    pub(super) lookups: Arc<Semaphore>,
+    pub(super) lookups: Lookups,
     pub(super) common: Arc<Common>,
     pub(super) tls: OnceCell<Arc<ClientConfig>>,
     pub(super) header_bytes: usize,
+    /// Its guest has ended.
+    ended: Arc<AtomicBool>,
     /// As patient as we are with a server.
     patience: Patience,
 }
@@ -59,14 +59,20 @@ impl Patience {
 }
 
 impl Client {
-    pub(super) fn new(network: Arc<Network>, common: Arc<Common>, limits: &Limits) -> Self {
+    pub(super) fn new(
+        network: Arc<Network>,
+        lookups: Lookups,
+        common: Arc<Common>,
+        limits: &Limits,
+    ) -> Self {
         Self {
             network,
             pool: Pool::new(limits.http_connections),
-            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            lookups,
             common,
             tls: OnceCell::new(),
             header_bytes: limits.http_header_bytes,
+            ended: Arc::default(),
             patience: Patience {
                 connect: limits.http_connect.min(YEAR),
                 first_byte: limits.http_first_byte.min(YEAR),
@@ -76,8 +82,9 @@ impl Client {
     }
 
     /// Ends all that waits for a next request. What is under way ends with the guest's
-    /// handles.
+    /// handles, which must be there still: a body that they end is not whole.
     pub(super) fn close(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         self.pool.close();
     }
 
@@ -97,7 +104,7 @@ impl Client {
         }
         let patience = self.patience.with(options);
         let taken = Arc::default();
-        let mut request = to_server(request, &taken)?;
+        let mut request = to_server(request, &taken, &self.ended)?;
         loop {
             let used = self.pool.take(&target, &self.network).await;
             let is_used = used.is_some();
@@ -105,6 +112,10 @@ impl Client {
                 Some(connection) => connection,
                 None => self.connect(&target, patience.connect).await?,
             };
+            // A policy may have come meanwhile.
+            if !target.leads_to(connection.peer, &self.network) {
+                return Err(Error::DestinationIpProhibited);
+            }
             let answer = connection.sender.try_send_request(request);
             match with_progress(answer, patience.first_byte, &taken).await? {
                 Ok(response) => return Ok(self.answered(response, connection, patience)),
@@ -133,6 +144,7 @@ impl Client {
 fn to_server(
     request: Request<WasiBody>,
     taken: &Arc<AtomicU64>,
+    ended: &Arc<AtomicBool>,
 ) -> Result<Request<Outgoing<WasiBody>>, Error> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -146,6 +158,7 @@ fn to_server(
         Outgoing {
             body,
             taken: Arc::clone(taken),
+            ended: Arc::clone(ended),
         },
     ))
 }

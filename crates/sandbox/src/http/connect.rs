@@ -1,6 +1,6 @@
 //! From a target to a connection.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-use wasmtime_wasi::runtime::{spawn, spawn_blocking};
+use wasmtime_wasi::runtime::spawn;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::io::TokioIo;
 
@@ -73,6 +73,11 @@ impl Client {
         for (n, peer) in allowed.iter().enumerate() {
             // One that does not answer leaves the others their time.
             let others = u32::try_from(allowed.len() - n).unwrap_or(1);
+            // A policy may have come while another was tried.
+            if !target.leads_to(*peer, &self.network) {
+                failed = Error::DestinationIpProhibited;
+                continue;
+            }
             match timeout(left() / others, reach(*peer)).await {
                 Ok(Ok(stream)) => {
                     let made = self.secure(target, *peer, stream, slot);
@@ -92,25 +97,11 @@ impl Client {
             Host::Address(address) => return Ok(vec![*address]),
             Host::Name(name) => name,
         };
-        let aliases = self.network.aliases.iter();
-        let known = aliases.filter(|(alias, _)| **alias == **name);
-        let known: Vec<IpAddr> = known.map(|(_, address)| *address).collect();
-        if !known.is_empty() {
-            return Ok(known);
+        if let Some(addresses) = self.network.aliases.get(&**name) {
+            return Ok(addresses.clone());
         }
-        let own = Arc::clone(&self.lookups).acquire_owned().await;
-        let shared = Arc::clone(&self.common.lookups).acquire_owned().await;
-        let (Ok(own), Ok(shared)) = (own, shared) else {
-            return Err(Error::DnsTimeout);
-        };
-        let asked = name.to_string();
-        let found = spawn_blocking(move || {
-            // Held until the resolver gives up, whoever has stopped to wait for it.
-            let _places = (own, shared);
-            let found = (asked.as_str(), 0).to_socket_addrs();
-            found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
-        });
-        found.await.map_err(|_| Error::DnsError {
+        let found = self.lookups.addresses(name.to_string()).await;
+        found.map_err(|_| Error::DnsError {
             rcode: Some("address not available".to_owned()),
             info_code: None,
         })

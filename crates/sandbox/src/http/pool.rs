@@ -39,7 +39,31 @@ pub(super) struct Pool {
 struct Idle {
     /// The last one used last.
     connections: Vec<(Instant, Connection)>,
+    /// Requests that wait for a slot.
+    waiting: usize,
     closed: bool,
+}
+
+/// A request that waits for a slot.
+struct Waiting<'a>(&'a Pool);
+
+impl<'a> Waiting<'a> {
+    /// Makes room, if a connection waits for nothing; else the next one that would
+    /// does.
+    fn begin(pool: &'a Pool) -> Self {
+        let mut idle = pool.lock();
+        idle.waiting += 1;
+        if pool.slots.available_permits() == 0 && !idle.connections.is_empty() {
+            idle.connections.remove(0);
+        }
+        Self(pool)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
+    }
 }
 
 impl Pool {
@@ -86,20 +110,19 @@ impl Pool {
 
     /// A place for a new connection. One that waits for nothing makes room, if need be.
     pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if self.slots.available_permits() == 0 {
-            let mut idle = self.lock();
-            if !idle.connections.is_empty() {
-                idle.connections.remove(0);
-            }
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(slot);
         }
+        let _waiting = Waiting::begin(self);
         let slot = Arc::clone(&self.slots).acquire_owned().await;
         slot.map_err(|_| Error::ConnectionLimitReached)
     }
 
-    /// Keeps a connection for the guest's next request.
+    /// Keeps a connection for the guest's next request, unless another waits for its
+    /// slot.
     pub(super) fn put(&self, connection: Connection) {
         let mut idle = self.lock();
-        if idle.closed || connection.sender.is_closed() {
+        if idle.closed || idle.waiting > 0 || connection.sender.is_closed() {
             return;
         }
         if idle.connections.len() >= IDLE_MAX {
@@ -114,5 +137,78 @@ impl Pool {
         let mut idle = self.lock();
         idle.closed = true;
         idle.connections.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use hyper::client::conn::http1;
+    use wasmtime_wasi::runtime::spawn;
+    use wasmtime_wasi_http::io::TokioIo;
+
+    use super::*;
+
+    fn in_runtime<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(test)
+    }
+
+    /// A connection, and the server's end of it.
+    async fn connect(slot: OwnedSemaphorePermit) -> (Connection, tokio::io::DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let (sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        let driver = spawn(async move {
+            let _ = connection.await;
+        });
+        let connection = Connection {
+            target: Target::of(&"http://api.example/".parse().unwrap()).unwrap(),
+            peer: ([10, 0, 0, 5], 80).into(),
+            sender,
+            _driver: driver,
+            _slot: slot,
+        };
+        (connection, theirs)
+    }
+
+    #[test]
+    fn a_connection_that_was_used_leaves_its_slot_to_who_waits() {
+        in_runtime(async {
+            let pool = Pool::new(1);
+            let (connection, _server) = connect(pool.slot().await.unwrap()).await;
+            let mut next = Box::pin(pool.slot());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(next.as_mut().poll(&mut cx).is_pending());
+            pool.put(connection);
+            let Poll::Ready(Ok(slot)) = next.as_mut().poll(&mut cx) else {
+                panic!("the slot is free");
+            };
+            drop(next);
+            // Nobody waits any more: the next one is kept.
+            let (connection, _server) = connect(slot).await;
+            pool.put(connection);
+            assert_eq!(pool.slots.available_permits(), 0);
+            assert_eq!(pool.lock().connections.len(), 1);
+        });
+    }
+
+    #[test]
+    fn who_has_stopped_to_wait_is_not_waited_for() {
+        in_runtime(async {
+            let pool = Pool::new(1);
+            let (connection, _server) = connect(pool.slot().await.unwrap()).await;
+            let mut next = Box::pin(pool.slot());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(next.as_mut().poll(&mut cx).is_pending());
+            drop(next);
+            pool.put(connection);
+            assert_eq!(pool.lock().connections.len(), 1);
+            // And one that waits for nothing makes room.
+            assert!(pool.slot().await.is_ok());
+            assert_eq!(pool.lock().connections.len(), 0);
+        });
     }
 }

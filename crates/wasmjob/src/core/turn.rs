@@ -33,7 +33,7 @@ pub(super) struct Effects {
     /// ConfigMaps and Secrets that pods may refer to and that are others now.
     pub(super) configs: Vec<ConfigName>,
     /// Pods with other metadata.
-    pub(super) relabelled: Vec<(Uid, Option<Arc<ObjectMeta>>)>,
+    pub(super) relabelled: Vec<Relabelled>,
     /// Jobs that have finished, and who waited for that. A Job may be gone by then.
     pub(super) finished: Vec<Finished>,
     /// Jobs that had, whose new waiters are to be told.
@@ -45,6 +45,9 @@ pub(super) struct Effects {
     /// What callers are told.
     pub(super) answers: Vec<Answer>,
 }
+
+/// A pod, and its metadata from now on.
+pub(super) type Relabelled = (Uid, Option<Arc<ObjectMeta>>);
 
 /// A Job's end.
 pub(super) struct Finished {

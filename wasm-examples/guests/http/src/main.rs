@@ -6,6 +6,8 @@
 //! - `--follow N`: so many redirects are followed;
 //! - `--header NAME:VALUE`; `--fields N`: so many more fields;
 //! - `--upload N`: a body of so many bytes;
+//! - `--chunked`: does not say how long the body is;
+//! - `--unfinished`: ends after `--sleep-ms` without having finished the body;
 //! - `--connect-ms N`, `--first-byte-ms N`, `--between-bytes-ms N`: its patience;
 //! - `--take N`: reads so many bytes of the answer, and says how many they were;
 //! - `--drop`: reads nothing of the answer, and waits for its end;
@@ -37,6 +39,8 @@ struct Asked {
     headers: Vec<(String, String)>,
     fields: u64,
     upload: Option<u64>,
+    chunked: bool,
+    unfinished: bool,
     connect_ms: Option<u64>,
     first_byte_ms: Option<u64>,
     between_bytes_ms: Option<u64>,
@@ -79,32 +83,38 @@ fn read(mut args: VecDeque<String>) -> Option<Asked> {
             asked.body = args.pop_front();
             return args.is_empty().then_some(asked);
         }
-        if arg == "--drop" {
-            asked.drop = true;
-            continue;
-        }
-        let value = args.pop_front()?;
-        if arg == "--header" {
-            let (name, value) = value.split_once(':')?;
-            asked.headers.push((name.to_owned(), value.to_owned()));
-            continue;
-        }
-        let number = value.parse().ok()?;
         match arg.as_str() {
-            "--times" => asked.times = number,
-            "--follow" => asked.follow = number,
-            "--fields" => asked.fields = number,
-            "--upload" => asked.upload = Some(number),
-            "--connect-ms" => asked.connect_ms = Some(number),
-            "--first-byte-ms" => asked.first_byte_ms = Some(number),
-            "--between-bytes-ms" => asked.between_bytes_ms = Some(number),
-            "--take" => asked.take = Some(number),
-            "--hold" => asked.hold = number,
-            "--sleep-ms" => asked.sleep_ms = number,
-            _ => return None,
+            "--drop" => asked.drop = true,
+            "--chunked" => asked.chunked = true,
+            "--unfinished" => asked.unfinished = true,
+            _ => valued(&mut asked, &arg, &args.pop_front()?)?,
         }
     }
     None
+}
+
+/// Takes an option that has a value.
+fn valued(asked: &mut Asked, arg: &str, value: &str) -> Option<()> {
+    if arg == "--header" {
+        let (name, value) = value.split_once(':')?;
+        asked.headers.push((name.to_owned(), value.to_owned()));
+        return Some(());
+    }
+    let number = value.parse().ok()?;
+    match arg {
+        "--times" => asked.times = number,
+        "--follow" => asked.follow = number,
+        "--fields" => asked.fields = number,
+        "--upload" => asked.upload = Some(number),
+        "--connect-ms" => asked.connect_ms = Some(number),
+        "--first-byte-ms" => asked.first_byte_ms = Some(number),
+        "--between-bytes-ms" => asked.between_bytes_ms = Some(number),
+        "--take" => asked.take = Some(number),
+        "--hold" => asked.hold = number,
+        "--sleep-ms" => asked.sleep_ms = number,
+        _ => return None,
+    }
+    Some(())
 }
 
 /// An error's name, as the interface has it.
@@ -171,6 +181,12 @@ fn print(asked: &Asked, body: &IncomingBody) -> Result<(), String> {
 
 /// Sends a request with its body.
 fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
+    let first = Fields::new();
+    let between = if asked.unfinished {
+        many()?
+    } else {
+        Vec::new()
+    };
     let fields = Fields::new();
     for (name, value) in &asked.headers {
         fields.append(name, value.as_bytes()).map_err(named)?;
@@ -183,7 +199,7 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
         .map(|bytes| vec![b'u'; usize::try_from(bytes).unwrap_or(0)]);
     let text = asked.body.as_ref().map(|text| text.clone().into_bytes());
     let content = upload.or(text);
-    if let Some(content) = &content {
+    if let (Some(content), false) = (&content, asked.chunked) {
         let length = content.len().to_string();
         let appended = fields.append("content-length", length.as_bytes());
         appended.map_err(named)?;
@@ -194,6 +210,8 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
         None => (rest, "/"),
     };
     let request = OutgoingRequest::new(fields);
+    // The body's handle takes this one's place.
+    drop(first);
     let wrong = |what: &'static str| move |()| format!("no {what}");
     let method = match asked.method.as_str() {
         "GET" => Method::Get,
@@ -224,11 +242,32 @@ fn send(asked: &Asked, url: &str) -> Result<FutureIncomingResponse, String> {
     let response = handle(request, options(asked)).map_err(named)?;
     if let Some((body, content)) = body {
         // What the server does not want to read, its answer may explain.
-        if write(&body, &content).is_ok() {
+        let written = write(&body, &content);
+        if asked.unfinished {
+            println!("unfinished");
+            std::thread::sleep(Duration::from_millis(asked.sleep_ms));
+            // The host drops what is left: the body, these, and the answer to come.
+            std::mem::forget(between);
+            std::process::exit(0);
+        }
+        if written.is_ok() {
             OutgoingBody::finish(body, None).map_err(named)?;
         }
     }
     Ok(response)
+}
+
+/// Handles that take a host a while to drop.
+fn many() -> Result<Vec<Fields>, String> {
+    let mut many = Vec::new();
+    for _ in 0..100 {
+        let fields = Fields::new();
+        for n in 0..20 {
+            fields.append(&format!("x-{n}"), b"1").map_err(named)?;
+        }
+        many.push(fields);
+    }
+    Ok(many)
 }
 
 fn write(body: &OutgoingBody, content: &[u8]) -> Result<(), String> {

@@ -4,6 +4,7 @@
 use k8s_openapi::ByteString;
 use serde_json::{Map, Value as Json};
 
+use crate::Quantity;
 use crate::field::{Error, ErrorList, Path};
 
 /// Bytes that all values of a ConfigMap or a Secret may have together.
@@ -52,6 +53,24 @@ pub fn validate_secret(value: &Json) -> ErrorList {
     errors
 }
 
+/// The storage class of claims that name none.
+pub const STORAGE_CLASS: &str = "local";
+
+/// What Kubernetes' admission fills into a PersistentVolumeClaim: its class, unless it
+/// says with an empty one that it wants none.
+pub fn default_claim(value: &mut Json) {
+    if let Some(spec) = value["spec"].as_object_mut() {
+        for (field, default) in [
+            ("storageClassName", STORAGE_CLASS),
+            ("volumeMode", "Filesystem"),
+        ] {
+            if spec.get(field).is_none_or(Json::is_null) {
+                spec.insert(field.to_owned(), default.into());
+            }
+        }
+    }
+}
+
 /// What is wrong with a PersistentVolumeClaim, but for its metadata.
 #[must_use]
 pub fn validate_claim(value: &Json) -> ErrorList {
@@ -78,11 +97,41 @@ pub fn validate_claim(value: &Json) -> ErrorList {
             ));
         }
     }
-    if spec["resources"]["requests"]["storage"].is_null() {
-        let path = path.child("resources").key("storage");
-        errors.push(Error::required(&path, ""));
+    let storage = &spec["resources"]["requests"]["storage"];
+    let path = path.child("resources").key("storage");
+    match storage.as_str().map(str::parse::<Quantity>) {
+        Some(Ok(quantity)) if quantity > Quantity::default() => {}
+        Some(Ok(_)) => errors.push(Error::invalid(&path, storage, "must be greater than zero")),
+        Some(Err(error)) => errors.push(Error::invalid(&path, storage, error.to_string())),
+        None if storage.is_null() => errors.push(Error::required(&path, "")),
+        None => errors.push(Error::invalid(&path, storage, "must be a quantity")),
     }
     errors
+}
+
+/// What of an update of a PersistentVolumeClaim is not allowed: no class here can make
+/// volumes larger.
+#[must_use]
+pub fn validate_claim_update(new: &Json, old: &Json) -> ErrorList {
+    let (mut before, after) = (old["spec"].clone(), &new["spec"]);
+    let path = Path::new("spec");
+    // Both may be filled in once.
+    for field in ["storageClassName", "volumeName"] {
+        if before[field].is_null() && !after[field].is_null() {
+            before[field] = after[field].clone();
+        }
+    }
+    if before == *after {
+        return ErrorList::new();
+    }
+    before["resources"] = after["resources"].clone();
+    if before != *after {
+        let text = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        return vec![Error::forbidden(&path, text)];
+    }
+    let path = path.child("resources").child("requests");
+    let text = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
+    vec![Error::forbidden(&path, text)]
 }
 
 /// What of an update of a ConfigMap or a Secret is not allowed.
@@ -192,4 +241,57 @@ pub(crate) fn config_key(key: &str) -> Vec<String> {
         _ => {}
     }
     messages
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(storage: &Json) -> Json {
+        let mut claim = json!({"spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": storage}},
+        }});
+        default_claim(&mut claim);
+        claim
+    }
+
+    #[test]
+    fn a_claim_asks_for_some_storage() {
+        assert!(validate_claim(&claim(&json!("1Gi"))).is_empty());
+        for (storage, text) in [
+            (json!("-1Gi"), "must be greater than zero"),
+            (json!("0"), "must be greater than zero"),
+            (json!("much"), "spec.resources[storage]"),
+            (json!(null), "Required value"),
+            (json!(["1Gi"]), "must be a quantity"),
+        ] {
+            let errors = validate_claim(&claim(&storage));
+            let said = errors.first().map(ToString::to_string).unwrap_or_default();
+            assert!(said.contains(text), "{storage}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_claim_stays_as_it_was_made() {
+        let old = claim(&json!("1Gi"));
+        assert_eq!(old["spec"]["storageClassName"], STORAGE_CLASS);
+        let mut bound = old.clone();
+        bound["spec"]["volumeName"] = "pvc-1".into();
+        assert!(validate_claim_update(&bound, &old).is_empty());
+        for size in ["2Gi", "512Mi"] {
+            let errors = validate_claim_update(&claim(&json!(size)), &old);
+            assert!(errors[0].to_string().contains("must support resize"));
+        }
+        let mut other = bound.clone();
+        other["spec"]["volumeName"] = "pvc-2".into();
+        let errors = validate_claim_update(&other, &bound);
+        assert!(errors[0].to_string().contains("spec is immutable"));
+        let mut none = old.clone();
+        none["spec"]["storageClassName"] = "".into();
+        default_claim(&mut none);
+        assert_eq!(none["spec"]["storageClassName"], "", "it wants none");
+    }
 }

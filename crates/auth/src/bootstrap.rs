@@ -179,9 +179,12 @@ fn sums_and_parts() -> [Value; 6] {
                     &[""],
                     &[
                         "configmaps",
+                        "limitranges",
                         "persistentvolumeclaims",
                         "persistentvolumeclaims/status",
                         "pods",
+                        "resourcequotas",
+                        "resourcequotas/status",
                         "serviceaccounts",
                         "services",
                     ],

@@ -376,8 +376,14 @@ impl Core {
             // What is left is left for the next start.
             return;
         }
-        self.wake_refused();
-        for uid in std::mem::take(&mut self.dirty) {
+        let some_woken = self.wake_refused();
+        let mut dirty = std::mem::take(&mut self.dirty);
+        if some_woken {
+            // Who stands in line goes first, or whoever freed something takes it again.
+            let waits = |uid: &Uid| self.jobs.get(uid).is_none_or(|job| !job.refused.is_woken);
+            dirty.sort_by_key(waits);
+        }
+        for uid in dirty {
             self.look(turn, uid, now);
         }
     }

@@ -102,8 +102,11 @@ impl StoreObjects {
 
 impl Objects for StoreObjects {
     fn token(&self, wanted: &TokenWanted<'_>) -> Result<PodToken, String> {
-        let maker = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let maker = maker.clone();
+        // Not for as long as a token is made: others want one, too.
+        let maker = {
+            let maker = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            maker.clone()
+        };
         match maker {
             Some(maker) => maker.token(wanted),
             None => Err("there is no API here that takes tokens".to_owned()),

@@ -11,6 +11,10 @@ use crate::{Uid, config, defaults, network_policy, support, validation};
 
 /// Defaults `object` and checks it as it would be checked when it is created.
 pub(super) fn settle(object: &mut Object) -> ErrorList {
+    if let Some(spec) = pod_spec_mut(object) {
+        // Only a class gives one; who would take a manifest's word here?
+        spec.priority = None;
+    }
     let mut errors = match object {
         Object::Job(job) => {
             settle_metadata(&mut job.metadata);
@@ -60,7 +64,10 @@ fn settle_kept(kept: &mut Kept) -> ErrorList {
             kept.metadata.generation = Some(1);
             errors.extend(network_policy::validate(&kept.json));
         }
-        _ => errors.extend(config::validate_claim(&kept.json)),
+        _ => {
+            config::default_claim(&mut kept.json);
+            errors.extend(config::validate_claim(&kept.json));
+        }
     }
     errors
 }
@@ -98,6 +105,18 @@ pub(super) fn pod_spec(object: &Object) -> Option<(&PodSpec, Path)> {
             ))
         }
         Object::Pod(pod) => Some((pod.spec.as_ref()?, Path::new("spec"))),
+        Object::Kept(_) => None,
+    }
+}
+
+fn pod_spec_mut(object: &mut Object) -> Option<&mut PodSpec> {
+    match object {
+        Object::Job(job) => job.spec.as_mut()?.template.spec.as_mut(),
+        Object::CronJob(cron_job) => {
+            let job = cron_job.spec.job_template.spec.as_mut()?;
+            job.template.spec.as_mut()
+        }
+        Object::Pod(pod) => pod.spec.as_mut(),
         Object::Kept(_) => None,
     }
 }

@@ -40,7 +40,13 @@ pub(crate) async fn bootstrap(api: &Arc<Api>) -> Result<(), WriteError> {
         },
         "status": { "loadBalancer": {} },
     });
-    api.ensure("services", "default", service).await?;
+    match api.ensure("services", "default", service).await {
+        // A quota must not keep the server from starting.
+        Err(WriteError::Forbidden(why)) => {
+            tracing::warn!(why, "there is no Service kubernetes");
+        }
+        ensured => ensured?,
+    }
     for (name, value) in SYSTEM_PRIORITY_CLASSES {
         let use_for = match name {
             "system-node-critical" => "that must not be moved from their current node",

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use wasmjob::api::config::STORAGE_CLASS;
 use wasmjob::{Change, GenericObject, Kind, Object, WriteError};
 
 use crate::api::Api;
@@ -17,9 +18,6 @@ use crate::kinds::{meta, metadata};
 
 const CLAIMS: &str = "persistentvolumeclaims";
 const VOLUMES: &str = "persistentvolumes";
-
-/// The storage class of claims that name none.
-const CLASS: &str = "local";
 
 /// What keeps a claim while pods use it.
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
@@ -71,7 +69,14 @@ impl Claims {
 
     pub(super) async fn act(&mut self, api: &Arc<Api>) -> Result<(), WriteError> {
         for names in self.new.clone() {
-            bind(api, &names).await?;
+            match bind(api, &names).await {
+                // Others must not wait for one that a quota keeps out.
+                Err(WriteError::Forbidden(why)) => {
+                    let (namespace, name) = &names;
+                    tracing::warn!(%namespace, %name, why, "a claim cannot be bound");
+                }
+                bound => bound?,
+            }
             self.new.remove(&names);
         }
         for names in self.ending.clone() {
@@ -109,7 +114,9 @@ async fn bind(api: &Arc<Api>, (namespace, name): &Names) -> Result<(), WriteErro
         return Ok(());
     };
     let mut claim = value_of(seen);
-    let class = claim["spec"]["storageClassName"].as_str().unwrap_or(CLASS);
+    let class = claim["spec"]["storageClassName"]
+        .as_str()
+        .unwrap_or(STORAGE_CLASS);
     if class.is_empty() || claim["status"]["phase"] == "Bound" {
         return Ok(());
     }

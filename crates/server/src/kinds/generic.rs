@@ -148,7 +148,7 @@ fn default(resource: &Resource, value: &mut Value) {
         }
         ("", "Secret") => config::default_secret(value),
         ("", "PersistentVolumeClaim") => {
-            set(value, &["spec", "volumeMode"], "Filesystem");
+            config::default_claim(value);
             set(value, &["status", "phase"], "Pending");
         }
         ("", "PersistentVolume") => {
@@ -231,6 +231,7 @@ fn validate(resource: &Resource, value: &Value) -> ErrorList {
         }
         ("", "ConfigMap") => errors = config::validate_config_map(value),
         ("", "Secret") => errors = config::validate_secret(value),
+        ("", "PersistentVolumeClaim") => errors = config::validate_claim(value),
         ("networking.k8s.io", "NetworkPolicy") => errors = network_policy::validate(value),
         ("", "Event") => {
             let (own, of) = (
@@ -265,6 +266,7 @@ fn validate_change(resource: &Resource, new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     match (resource.group, resource.kind) {
         ("", "ConfigMap" | "Secret") => errors = config::validate_update(new, old),
+        ("", "PersistentVolumeClaim") => errors = config::validate_claim_update(new, old),
         ("", "ResourceQuota") => {
             errors = checked_change(new, old, validation::validate_resource_quota_update);
         }

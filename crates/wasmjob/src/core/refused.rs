@@ -116,8 +116,9 @@ impl Core {
         }
     }
 
-    /// Looks at Jobs that wait for room where there may be some.
-    pub(super) fn wake_refused(&mut self) {
+    /// Looks at Jobs that wait for room where there may be some; whether there are such.
+    pub(super) fn wake_refused(&mut self) -> bool {
+        let mut some = false;
         for namespace in std::mem::take(&mut self.policies.freed) {
             let waiting = self.policies.waiting.get(&namespace);
             let first = waiting.into_iter().flat_map(|all| all.values());
@@ -127,7 +128,9 @@ impl Core {
                     entry.refused.is_woken = true;
                 }
                 self.mark(uid);
+                some = true;
             }
         }
+        some
     }
 }

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::HashSet;
+use foldhash::HashMap;
 use wasmjob_api::Uid;
 
 use crate::resources::Resources;
@@ -12,6 +12,10 @@ use crate::resources::Resources;
 /// How many pods behind one that does not fit are looked at for one that does.
 /// Looking at all of them at every exit would make work grow with the queue.
 const LOOK_BEHIND: usize = 64;
+
+/// For how many pods that wait it is looked, at a time, whether others can make room.
+/// Each look costs what all pods that are admitted cost.
+const TRIES: usize = 8;
 
 /// The queue and what is in use.
 pub(crate) struct Admission {
@@ -27,8 +31,28 @@ pub(crate) struct Admission {
 /// A pod for which others are being ended.
 struct Nominated {
     uid: Uid,
-    /// Those that have not ended.
-    victims: HashSet<Uid>,
+    request: Resources,
+    /// Those that have not ended, and what they still hold.
+    victims: HashMap<Uid, Resources>,
+}
+
+impl Nominated {
+    /// What will be in use once its victims have ended and it runs, of `used` now.
+    fn used_then(&self, mut used: Resources) -> Resources {
+        for held in self.victims.values() {
+            used.subtract(*held);
+        }
+        used.add(self.request);
+        used
+    }
+}
+
+/// A pod that waits, and for which others may have to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiter {
+    pub(crate) uid: Uid,
+    pub(crate) request: Resources,
+    pub(crate) priority: i32,
 }
 
 /// A pod's turn.
@@ -47,7 +71,8 @@ pub(crate) struct Candidate<T> {
     pub(crate) request: Resources,
     /// Since when; of two pods the younger goes first.
     pub(crate) since: T,
-    /// It is being ended already.
+    /// It is being ended already, and that will not take long. One that may take its
+    /// time is not counted on: it makes room as any other does.
     pub(crate) is_ending: bool,
 }
 
@@ -93,10 +118,12 @@ impl Admission {
     }
 
     /// Admits whoever fits now, in order, and says who must wait. What is being freed
-    /// for one pod is not taken by those that come after it.
+    /// for one pod is not taken by those that come after it; what is left beside it is.
     pub(crate) fn turns(&mut self) -> Vec<Turn> {
         let mut turns = Vec::new();
         let mut passed = 0;
+        // The pod that others end for was passed: room is kept for it.
+        let mut keeps = false;
         'levels: for (Reverse(priority), level) in &mut self.queue {
             let mut at = 0;
             while at < level.len() {
@@ -104,8 +131,14 @@ impl Admission {
                     break 'levels;
                 }
                 let (uid, request) = level[at];
-                let lacks = self.used.lacks(request, self.capacity);
-                let is_nominated = self.nominated.as_ref().is_some_and(|it| it.uid == uid);
+                let mut lacks = self.used.lacks(request, self.capacity);
+                if lacks.is_empty()
+                    && let Some(nominated) = self.nominated.as_ref().filter(|_| keeps)
+                {
+                    let then = nominated.used_then(self.used);
+                    lacks = then.lacks(request, self.capacity);
+                }
+                let nominated = self.nominated.as_ref().filter(|it| it.uid == uid);
                 if lacks.is_empty() {
                     self.used.add(request);
                     *self.admitted.entry(*priority).or_default() += 1;
@@ -114,17 +147,21 @@ impl Admission {
                     } else {
                         level.remove(at);
                     }
-                    if is_nominated {
+                    if nominated.is_some() {
                         self.nominated = None;
                     }
                     turns.push(Turn::Admitted(uid));
                 } else {
+                    match nominated.map(|it| it.victims.is_empty()) {
+                        // Who came before it took what was freed: it must ask anew, and
+                        // nothing is kept for it meanwhile.
+                        Some(true) => self.nominated = None,
+                        Some(false) => keeps = true,
+                        None => {}
+                    }
                     turns.push(Turn::Waits(uid, lacks));
                     at += 1;
                     passed += 1;
-                    if is_nominated {
-                        break 'levels;
-                    }
                 }
             }
         }
@@ -150,21 +187,52 @@ impl Admission {
         is_free && lowest.is_some_and(|(lowest, _)| *lowest < priority)
     }
 
-    /// The fewest and least important of `pods` that must end so that `request` fits, if
-    /// it can at all. From now on what they free is for the pod `uid`.
-    pub(crate) fn preempt<T: Ord + Copy>(
+    /// The first of `waiters` for which there is room once others have ended, and which
+    /// of `pods` must. One that can never have enough does not hold up those behind it.
+    pub(crate) fn make_room<T: Ord + Copy>(
         &mut self,
-        uid: Uid,
-        request: Resources,
-        priority: i32,
-        pods: impl Iterator<Item = Candidate<T>>,
-    ) -> Vec<Uid> {
+        waiters: impl Iterator<Item = Waiter>,
+        pods: &[Candidate<T>],
+    ) -> Option<(Uid, Vec<Uid>)> {
+        let mut failed: Vec<Waiter> = Vec::new();
+        for waiter in waiters {
+            // Who wants as much and is no more important fares no better.
+            let is_hopeless = failed.iter().any(|it| {
+                let wants_less = Resources::default().lacks(it.request, waiter.request);
+                waiter.priority <= it.priority && wants_less.is_empty()
+            });
+            if is_hopeless {
+                continue;
+            }
+            if let Some(victims) = self.preempt(waiter, pods) {
+                return Some((waiter.uid, victims));
+            }
+            failed.push(waiter);
+            if failed.len() >= TRIES {
+                break;
+            }
+        }
+        None
+    }
+
+    /// The fewest and least important of `pods` that must end so that the waiter fits;
+    /// nothing, if it cannot fit. From now on what they free is for it.
+    fn preempt<T: Ord + Copy>(
+        &mut self,
+        waiter: Waiter,
+        pods: &[Candidate<T>],
+    ) -> Option<Vec<Uid>> {
+        let Waiter {
+            uid,
+            request,
+            priority,
+        } = waiter;
         let mut used = self.used;
-        let (mut lower, mut ending) = (Vec::new(), HashSet::default());
+        let (mut lower, mut awaited) = (Vec::new(), HashMap::default());
         for pod in pods {
             if pod.is_ending {
                 used.subtract(pod.request);
-                ending.insert(pod.uid);
+                awaited.insert(pod.uid, pod.request);
             } else if pod.priority < priority {
                 used.subtract(pod.request);
                 lower.push(pod);
@@ -173,7 +241,7 @@ impl Admission {
         let fits = |used: Resources| used.lacks(request, self.capacity).is_empty();
         if !fits(used) {
             self.nominated.take_if(|nominated| nominated.uid == uid);
-            return Vec::new();
+            return None;
         }
         // The most important stay, as long as there is room beside them.
         lower.sort_by_key(|pod| (Reverse(pod.priority), pod.since, pod.uid));
@@ -183,17 +251,20 @@ impl Admission {
             with.add(pod.request);
             match fits(with) {
                 true => used = with,
-                false => victims.push(pod.uid),
+                false => {
+                    awaited.insert(pod.uid, pod.request);
+                    victims.push(pod.uid);
+                }
             }
         }
-        let awaited = victims.iter().copied().chain(ending);
         self.nominated = Some(Nominated {
             uid,
-            victims: awaited.collect(),
+            request,
+            victims: awaited,
         });
         // Those that had to go first, go first.
         victims.reverse();
-        victims
+        Some(victims)
     }
 }
 
@@ -231,6 +302,36 @@ mod tests {
             Turn::Waits(it, lacks) => format!("{} waits: {}", name(it), lacks.join(", ")),
         };
         turns.into_iter().map(text).collect()
+    }
+
+    fn candidate(number: u128, priority: i32, size: u64, ending: &[u128]) -> Candidate<u128> {
+        Candidate {
+            uid: uid(number),
+            priority,
+            request: of(size),
+            since: number,
+            is_ending: ending.contains(&number),
+        }
+    }
+
+    /// Who gets room, of waiters' numbers, priorities and sizes, and who ends for it.
+    fn room(
+        admission: &mut Admission,
+        waiters: &[(u128, i32, u64)],
+        pods: &[Candidate<u128>],
+    ) -> String {
+        let waiters = waiters.iter().map(|(number, priority, size)| Waiter {
+            uid: uid(*number),
+            request: of(*size),
+            priority: *priority,
+        });
+        match admission.make_room(waiters, pods) {
+            Some((it, victims)) => {
+                let victims: Vec<_> = victims.into_iter().map(|it| name(it).to_string()).collect();
+                format!("{}: {}", name(it), victims.join(", "))
+            }
+            None => "none".to_owned(),
+        }
     }
 
     #[test]
@@ -276,34 +377,77 @@ mod tests {
             admission.push(uid(number), of(size), priority);
         }
         assert_eq!(admission.turns().len(), 3);
-        let pods = |ending: &'static [u128]| {
-            all.into_iter()
-                .map(move |(number, priority, size)| Candidate {
-                    uid: uid(number),
-                    priority,
-                    request: of(size),
-                    since: number,
-                    is_ending: ending.contains(&number),
-                })
+        let pods = |ending: &[u128]| -> Vec<_> {
+            let candidate = |(number, priority, size)| candidate(number, priority, size, ending);
+            all.into_iter().map(candidate).collect()
         };
         assert!(!admission.may_preempt(of(1), 0));
         assert!(admission.may_preempt(of(1), 1));
         assert!(!admission.may_preempt(of(101), 1));
         admission.push(uid(4), of(35), 5);
         assert_eq!(names(admission.turns()), ["4 waits: Insufficient memory"]);
-        let victims = admission.preempt(uid(4), of(35), 5, pods(&[]));
-        assert_eq!(victims.into_iter().map(name).collect::<Vec<_>>(), [3]);
-        // It is waited for, so that no more must go; and one that would fit waits as well.
+        assert_eq!(room(&mut admission, &[(4, 5, 35)], &pods(&[])), "4: 3");
+        // It is waited for, so that no more must go; and one that would fit waits as well,
+        // if the room is needed.
         assert!(!admission.may_preempt(of(1), 9));
-        admission.push(uid(5), of(5), 0);
-        assert_eq!(names(admission.turns()), ["4 waits: Insufficient memory"]);
+        admission.push(uid(5), of(6), 0);
+        admission.push(uid(6), of(5), 0);
+        assert_eq!(
+            names(admission.turns()),
+            [
+                "4 waits: Insufficient memory",
+                "5 waits: Insufficient memory",
+                "6 runs"
+            ]
+        );
         admission.release(uid(3), of(30), 0);
-        assert_eq!(names(admission.turns()), ["4 runs", "5 runs"]);
+        assert_eq!(
+            names(admission.turns()),
+            ["4 runs", "5 waits: Insufficient memory"]
+        );
         // Nobody ends for what would not fit anyway.
-        assert!(admission.preempt(uid(6), of(101), 9, pods(&[])).is_empty());
+        assert_eq!(room(&mut admission, &[(7, 9, 101)], &pods(&[])), "none");
         // Who is ending is waited for, before others must.
-        let victims = admission.preempt(uid(7), of(30), 9, pods(&[1]));
-        assert!(victims.is_empty());
+        assert_eq!(room(&mut admission, &[(8, 9, 30)], &pods(&[1])), "8: ");
         assert!(!admission.may_preempt(of(1), 9));
+    }
+
+    #[test]
+    fn what_others_took_is_asked_for_again() {
+        let mut admission = admission();
+        admission.push(uid(1), of(60), 0);
+        admission.push(uid(2), of(40), 0);
+        assert_eq!(admission.turns().len(), 2);
+        admission.push(uid(3), of(60), 5);
+        assert_eq!(admission.turns().len(), 1);
+        let pods = [candidate(1, 0, 60, &[]), candidate(2, 0, 40, &[])];
+        assert_eq!(room(&mut admission, &[(3, 5, 60)], &pods), "3: 1");
+        admission.push(uid(4), of(50), 9);
+        admission.push(uid(5), of(10), 0);
+        admission.release(uid(1), of(60), 0);
+        // Nothing is kept for a pod that nobody ends for any more.
+        assert_eq!(
+            names(admission.turns()),
+            ["4 runs", "3 waits: Insufficient memory", "5 runs"]
+        );
+        assert!(admission.may_preempt(of(60), 5));
+    }
+
+    #[test]
+    fn who_can_never_have_room_holds_up_nobody() {
+        let mut admission = admission();
+        admission.push(uid(1), of(80), 9);
+        admission.push(uid(2), of(20), 0);
+        assert_eq!(admission.turns().len(), 2);
+        let pods = [candidate(1, 9, 80, &[]), candidate(2, 0, 20, &[])];
+        let waiters = [(3, 5, 50), (4, 5, 60), (5, 4, 15)];
+        assert_eq!(room(&mut admission, &waiters, &pods), "5: 2");
+        // As many as are looked at, and no more; equal ones count once.
+        let mut many = vec![(3, 5, 50); 100];
+        many.push((5, 4, 15));
+        assert_eq!(room(&mut admission, &many, &pods), "5: 2");
+        let mut many: Vec<_> = (0..8).map(|n| (3, 5, 58 - n)).collect();
+        many.push((5, 4, 15));
+        assert_eq!(room(&mut admission, &many, &pods), "none");
     }
 }

@@ -182,6 +182,7 @@ impl Node {
             handle,
             started: now,
             since,
+            kill_at: None,
             hears,
             env,
             env_own,
@@ -437,14 +438,21 @@ impl Node {
         };
         let container = run.run(slot);
         (container.waits, container.wants_config) = (false, false);
-        let Some(going) = &container.run else { return };
-        if going.hears && !grace.is_zero() {
-            going.handle.signal(Signal::Term);
-            if let Some(at) = self.clock.monotonic().checked_add(grace) {
-                self.timers.at(at, Timer::Kill(going.token));
-            }
-        } else {
-            going.handle.kill();
+        let Some(going) = &mut container.run else {
+            return;
+        };
+        let now = self.clock.monotonic();
+        let grace = if going.hears { grace } else { Duration::ZERO };
+        let is_sooner = going.is_killed_sooner(now, grace);
+        if is_sooner {
+            going.kill_at = now.checked_add(grace);
+        }
+        if grace.is_zero() {
+            return going.handle.kill();
+        }
+        going.handle.signal(Signal::Term);
+        if let Some(at) = going.kill_at.filter(|_| is_sooner) {
+            self.timers.at(at, Timer::Kill(going.token));
         }
     }
 

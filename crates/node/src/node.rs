@@ -12,7 +12,7 @@ use wasmjob_api::{Disruption, Event, Phase, Pod, PodStatus, PodTemplate, Termina
 use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
-use crate::admission::{Admission, Candidate, Turn};
+use crate::admission::{Admission, Candidate, Turn, Waiter};
 use crate::disk::{ClaimQuotas, Limits, Memory, Overrun};
 use crate::images::is_missing;
 use crate::logs::LogWriter;
@@ -37,6 +37,10 @@ const PULLERS: usize = 4;
 
 /// A token is not made anew sooner than that after it was looked at, whatever the clock does.
 const RENEWAL_WAIT_MIN: Duration = Duration::from_secs(1);
+
+/// A pod that makes room has no longer than that, whatever grace it was given: others
+/// wait for it, and its owner is not to decide for how long.
+const PREEMPTION_GRACE_MAX: Duration = Duration::from_secs(30);
 
 /// What the operator decides.
 #[derive(Clone)]
@@ -429,40 +433,39 @@ impl Node {
     }
 
     fn admit(&mut self) {
-        let mut first = None;
+        let mut waiting = Vec::new();
         for turn in self.admission.turns() {
             match turn {
                 Turn::Admitted(uid) => self.admitted(uid),
                 Turn::Waits(uid, lacks) => {
                     self.waits(uid, &lacks);
-                    first = first.or_else(|| self.may_preempt(uid).then_some(uid));
+                    waiting.push(uid);
                 }
             }
         }
-        if let Some(uid) = first {
-            self.preempt(uid);
+        let waiters = waiting.into_iter().filter_map(|uid| self.waiter(uid));
+        let waiters: Vec<Waiter> = waiters.collect();
+        if !waiters.is_empty() {
+            self.make_room(waiters);
         }
     }
 
-    /// Whether others may have to end for the pod, which waits.
-    fn may_preempt(&self, uid: Uid) -> bool {
-        let Some(run) = self.pods.get(&uid) else {
-            return false;
-        };
-        let prepared = &run.prepared;
-        prepared.preempts
-            && self
-                .admission
-                .may_preempt(prepared.request, prepared.priority)
+    /// The pod, which waits, if others may have to end for it.
+    fn waiter(&self, uid: Uid) -> Option<Waiter> {
+        let prepared = &self.pods.get(&uid)?.prepared;
+        let (request, priority) = (prepared.request, prepared.priority);
+        let may = prepared.preempts && self.admission.may_preempt(request, priority);
+        may.then_some(Waiter {
+            uid,
+            request,
+            priority,
+        })
     }
 
-    /// Ends pods that are less important than `uid`, where it fits then. They have their
-    /// grace period, for which it waits.
-    fn preempt(&mut self, uid: Uid) {
-        let Some(run) = self.pods.get(&uid) else {
-            return;
-        };
-        let (request, priority) = (run.prepared.request, run.prepared.priority);
+    /// Ends pods that are less important than the first of `waiters` that fits then.
+    /// They have their grace period, for which it waits, within bounds.
+    fn make_room(&mut self, waiters: Vec<Waiter>) {
+        let soon = self.clock.monotonic() + PREEMPTION_GRACE_MAX;
         let admitted = self
             .pods
             .iter()
@@ -472,9 +475,13 @@ impl Node {
             priority: run.prepared.priority,
             request: run.prepared.request,
             since: run.status.scheduled,
-            is_ending: run.ending.is_some(),
+            is_ending: run.ends_by(soon),
         });
-        let victims = self.admission.preempt(uid, request, priority, candidates);
+        let candidates: Vec<_> = candidates.collect();
+        let made = self.admission.make_room(waiters.into_iter(), &candidates);
+        let Some((uid, victims)) = made else {
+            return;
+        };
         let now = self.clock.wall();
         for victim in victims {
             let text = format!("Preempted by pod {uid} on node {}", self.config.name);
@@ -489,7 +496,7 @@ impl Node {
                 at: now,
             }));
             run.dirty = true;
-            let grace = run.prepared.grace;
+            let grace = run.prepared.grace.min(PREEMPTION_GRACE_MAX);
             self.touch(victim);
             self.end_pod(victim, Ending::Preempted(text), grace);
         }
@@ -801,15 +808,16 @@ impl Node {
         let Some(run) = self.pods.get_mut(&uid) else {
             return;
         };
-        match &run.ending {
-            // A deletion that comes later only shortens the grace of the first.
-            Some(_) if ending != Ending::Deleted => return,
-            Some(_) => {}
-            None => run.ending = Some(ending),
-        }
+        // Whatever comes later only shortens the grace of the first. It must do that: a
+        // pod that has all the time there is would else outlive its limits.
+        let is_first = run.ending.is_none();
+        run.ending.get_or_insert(ending);
+        let now = self.clock.monotonic();
         let slots: Vec<Slot> = run.slots().collect();
         for slot in &slots {
-            if run.container(*slot).run.is_some() && self.told.may(self.clock.monotonic()) {
+            let going = run.container(*slot).run.as_ref();
+            let is_news = going.is_some_and(|it| is_first || it.is_killed_sooner(now, grace));
+            if is_news && self.told.may(now) {
                 let text = format!("Stopping container {}", run.spec(*slot).name);
                 run.tell(*slot, Event::normal("Killing", text));
             }
@@ -859,9 +867,12 @@ impl Node {
                 run.status.message = Some(Arc::from(message));
             }
             Some(Ending::Preempted(message)) => {
-                run.status.phase = Phase::Failed;
-                run.status.reason = Some("Preempted".into());
-                run.status.message = Some(Arc::from(message));
+                // It may have done its work within its grace.
+                run.status.phase = run.final_phase();
+                if run.status.phase != Phase::Succeeded {
+                    run.status.reason = Some("Preempted".into());
+                    run.status.message = Some(Arc::from(message));
+                }
             }
             Some(Ending::Evicted(message)) => {
                 run.status.phase = Phase::Failed;

@@ -118,6 +118,8 @@ pub(crate) struct Run {
     pub(crate) handle: RunHandle,
     pub(crate) started: Timestamp,
     pub(crate) since: Instant,
+    /// When it is killed at the latest, if it is being ended and that ever comes.
+    pub(crate) kill_at: Option<Instant>,
     /// It hears signals.
     pub(crate) hears: bool,
     /// The environment that it was started with, which its probes and commands get.
@@ -125,6 +127,14 @@ pub(crate) struct Run {
     pub(crate) env_own: Vec<(String, String)>,
     /// And the directories, likewise: a part of a volume stays what it was.
     pub(crate) mounts: Arc<[Mount]>,
+}
+
+impl Run {
+    /// Whether to end it now with `grace` kills it sooner than it would be killed anyway.
+    pub(crate) fn is_killed_sooner(&self, now: Instant, grace: Duration) -> bool {
+        let at = now.checked_add(grace);
+        at.is_some_and(|at| self.kill_at.is_none_or(|before| at < before))
+    }
 }
 
 /// A variable; what is a container's own wins.
@@ -259,6 +269,13 @@ impl PodRun {
     pub(crate) fn is_live(&self) -> bool {
         let mut containers = self.init.iter().chain(&self.containers);
         !self.execs.is_empty() || containers.any(|container| container.run.is_some())
+    }
+
+    /// Whether it is being ended, and whatever of it still runs is killed by `at`.
+    pub(crate) fn ends_by(&self, at: Instant) -> bool {
+        let containers = self.init.iter().chain(&self.containers);
+        let mut going = containers.filter_map(|container| container.run.as_ref());
+        self.ending.is_some() && going.all(|run| run.kill_at.is_some_and(|kill| kill <= at))
     }
 
     /// Sets `ready` from the containers, and when it changed.

@@ -108,6 +108,7 @@ impl Projections {
             ..
         } = &mut *state;
         let mut budget = Budget::default();
+        let began = self.view.clock.wall();
         for projection in volumes {
             if let Err(error) = projection.write(&self.view, &mut budget, tokens, written) {
                 let pod = &self.view.pod;
@@ -119,6 +120,7 @@ impl Projections {
                 );
             }
         }
+        state.tokens.put_off(began);
         self.note_due(&state.tokens);
     }
 

@@ -69,7 +69,9 @@ impl Tokens {
         let seconds = source.expiration_seconds.unwrap_or(3600);
         let audience = source.audience.clone().filter(|it| !it.is_empty());
         let key = (audience, seconds);
-        if let Some(held) = self.held.get(&key).filter(|held| now < held.due) {
+        // One that could not be made anew may have ended before the next try.
+        let is_good = |held: &&Held| now < held.due.min(held.token.expires);
+        if let Some(held) = self.held.get(&key).filter(is_good) {
             return Ok(Arc::clone(&held.token.text));
         }
         let made = objects.token(&TokenWanted {
@@ -86,17 +88,28 @@ impl Tokens {
                 self.held.insert(key, Held { token, due });
                 Ok(text)
             }
-            // The one that there is counts a little longer.
-            (Err(error), Some(held)) if now < held.token.expires => {
+            (Err(error), Some(held)) => {
+                held.put_off(now);
+                if now >= held.token.expires {
+                    return Err(failed(&error));
+                }
+                // The one that there is counts a little longer.
                 tracing::warn!(
                     namespace = %pod.namespace,
                     pod = %pod.name,
                     "a token was not made anew: {error}"
                 );
-                held.due = now.saturating_add(RETRY).unwrap_or(Timestamp::MAX);
                 Ok(Arc::clone(&held.token.text))
             }
-            (Err(error), _) => Err(format!("failed to fetch token: {error}")),
+            (Err(error), None) => Err(failed(&error)),
+        }
+    }
+
+    /// What is still due, though somebody has just looked, was not reached or cannot be
+    /// had: it is tried again after a while, not at once and for ever.
+    pub(crate) fn put_off(&mut self, now: Timestamp) {
+        for held in self.held.values_mut().filter(|held| held.due <= now) {
+            held.put_off(now);
         }
     }
 
@@ -104,6 +117,16 @@ impl Tokens {
     pub(crate) fn due(&self) -> Option<Timestamp> {
         self.held.values().map(|held| held.due).min()
     }
+}
+
+impl Held {
+    fn put_off(&mut self, now: Timestamp) {
+        self.due = now.saturating_add(RETRY).unwrap_or(Timestamp::MAX);
+    }
+}
+
+fn failed(error: &str) -> String {
+    format!("failed to fetch token: {error}")
 }
 
 /// When a token is made anew: at four fifths of its time.
@@ -143,6 +166,12 @@ pub(crate) fn file_mode(spec: &PodSpec, mode: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+    use wasmjob_api::k8s_openapi::api::networking::v1::NetworkPolicy;
+    use wasmjob_api::{PodTemplate, Uid};
+
     use super::*;
 
     #[test]
@@ -152,6 +181,90 @@ mod tests {
         assert_eq!(due(now, after(600)), after(480));
         assert_eq!(due(now, after(3600)), after(2880));
         assert_eq!(due(now, after(7 * 86_400)), after(86_400));
+    }
+
+    #[derive(Default)]
+    struct Account {
+        is_gone: AtomicBool,
+        asked: AtomicUsize,
+    }
+
+    impl Objects for Account {
+        fn config_map(&self, _: &str, _: &str) -> Option<Arc<ConfigMap>> {
+            None
+        }
+
+        fn secret(&self, _: &str, _: &str) -> Option<Arc<Secret>> {
+            None
+        }
+
+        fn claim(&self, _: &str, _: &str) -> Option<Arc<PersistentVolumeClaim>> {
+            None
+        }
+
+        fn network_policies(&self, _: &str) -> Vec<Arc<NetworkPolicy>> {
+            Vec::new()
+        }
+
+        fn token(&self, wanted: &TokenWanted<'_>) -> Result<PodToken, String> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.is_gone.load(Ordering::Relaxed) {
+                return Err("gone".to_owned());
+            }
+            Ok(PodToken {
+                text: "token".into(),
+                expires: wanted.now + SignedDuration::from_secs(wanted.expiration_seconds),
+            })
+        }
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_had_is_not_asked_for_all_the_time() {
+        let pod = Pod {
+            uid: Uid::from_random(1),
+            namespace: "shop".into(),
+            name: "pod".into(),
+            template: Arc::new(PodTemplate {
+                metadata: Default::default(),
+                spec: Arc::default(),
+                owner: None,
+                base: Arc::from(std::path::Path::new(".")),
+            }),
+            metadata: None,
+            index: None,
+            index_failure_count: None,
+            index_ignored_failure_count: None,
+            created: Timestamp::UNIX_EPOCH,
+            deletion: None,
+            tracked: false,
+            status: Default::default(),
+        };
+        let source = ServiceAccountTokenProjection {
+            expiration_seconds: Some(600),
+            ..Default::default()
+        };
+        let after = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let (account, mut tokens) = (Account::default(), Tokens::default());
+        let get = |tokens: &mut Tokens, at| tokens.get(&source, &pod, &account, after(at));
+        assert!(get(&mut tokens, 0).is_ok());
+        assert_eq!(tokens.due(), Some(after(480)));
+        account.is_gone.store(true, Ordering::Relaxed);
+        // The old one serves until it ends, and not a moment longer.
+        assert!(get(&mut tokens, 480).is_ok());
+        assert!(get(&mut tokens, 539).is_ok());
+        assert_eq!(account.asked.load(Ordering::Relaxed), 2);
+        assert!(get(&mut tokens, 590).is_ok());
+        assert_eq!(tokens.due(), Some(after(650)));
+        assert!(get(&mut tokens, 600).is_err());
+        assert_eq!(tokens.due(), Some(after(660)));
+        // One that nobody came to is put off as well; one that is not due is not.
+        tokens.put_off(after(659));
+        assert_eq!(tokens.due(), Some(after(660)));
+        tokens.put_off(after(660));
+        assert_eq!(tokens.due(), Some(after(720)));
+        account.is_gone.store(false, Ordering::Relaxed);
+        assert!(get(&mut tokens, 661).is_ok());
+        assert_eq!(tokens.due(), Some(after(661 + 480)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use wasmjob_image::Images;
 use wasmjob_sandbox::{Engine, Exits, Outcome};
 
 use crate::admission::{Admission, Candidate, Turn, Waiter};
-use crate::disk::{ClaimQuotas, Limits, Memory, Overrun};
+use crate::disk::{ClaimHolders, ClaimQuotas, Limits, Memory, Overrun};
 use crate::images::is_missing;
 use crate::logs::LogWriter;
 use crate::network::{self, NetworkPolicy};
@@ -136,6 +136,8 @@ pub(crate) enum News {
     Measured(Uid, Option<Overrun>, Instant),
     /// A write found no room.
     Full(Uid, Overrun),
+    /// A claim that one pod may have is free again.
+    ClaimFree,
     /// The pod's volumes were made anew.
     Refreshed(Uid),
 }
@@ -207,6 +209,7 @@ pub struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Logs,
     claim_quotas: Arc<ClaimQuotas>,
+    claim_holders: Arc<ClaimHolders>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) workers: Workers,
     /// For pulls: a registry that is slow must not hold up what is here.
@@ -255,6 +258,7 @@ impl Node {
         Ok(Self {
             logs,
             claim_quotas: Arc::default(),
+            claim_holders: Arc::default(),
             inbox: Arc::new(Inbox {
                 news: Mutex::default(),
                 wake: parts.wake,
@@ -342,6 +346,7 @@ impl Node {
                 News::Volumes(uid, volumes) => self.volumes_made(uid, volumes),
                 News::Measured(uid, overrun, began) => self.measured(uid, overrun, began),
                 News::Full(uid, overrun) => self.evict(uid, overrun),
+                News::ClaimFree => self.retry_waiting_volumes(),
                 News::Refreshed(uid) => self.await_renewal(uid),
             }
         }
@@ -630,6 +635,7 @@ impl Node {
             host_paths: self.config.host_paths.clone(),
             claims: self.config.claims.clone(),
             claim_quotas: Arc::clone(&self.claim_quotas),
+            claim_holders: Arc::clone(&self.claim_holders),
         };
         let inbox = Arc::clone(&self.inbox);
         let full = Arc::clone(&self.inbox);
@@ -656,6 +662,15 @@ impl Node {
             && run.volumes_wait
         {
             self.make_volumes(uid);
+        }
+    }
+
+    /// Something that pods' directories may wait for is free.
+    fn retry_waiting_volumes(&mut self) {
+        let waiting = self.pods.iter().filter(|(_, run)| run.volumes_wait);
+        let waiting: Vec<Uid> = waiting.map(|(uid, _)| *uid).collect();
+        for uid in waiting {
+            self.retry_volumes(uid);
         }
     }
 
@@ -935,7 +950,14 @@ impl Node {
         if let Some(volumes) = run.volumes.take() {
             // Every run of the pod has ended, and its measuring holds copies.
             if let Ok(volumes) = Arc::try_unwrap(volumes) {
-                self.workers.submit(move || volumes.remove());
+                let inbox = Arc::clone(&self.inbox);
+                self.workers.submit(move || {
+                    let held = volumes.holds_claims();
+                    volumes.remove();
+                    if held {
+                        inbox.push(News::ClaimFree);
+                    }
+                });
             }
         }
     }

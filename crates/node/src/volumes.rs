@@ -17,7 +17,7 @@ use wasmjob_api::k8s_openapi::api::core::v1::{
 };
 use wasmjob_api::k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::disk::{ClaimQuotas, Limits, Watched, human, quota_of};
+use crate::disk::{ClaimHolders, ClaimQuotas, Limits, Watched, human, quota_of};
 use crate::projected::{View, is_projected};
 use crate::refresh::Projections;
 use crate::remove::remove_tree;
@@ -130,6 +130,8 @@ pub(crate) struct Places {
     pub(crate) claims: PathBuf,
     /// What is left in those.
     pub(crate) claim_quotas: Arc<ClaimQuotas>,
+    /// Who holds those that one pod may have.
+    pub(crate) claim_holders: Arc<ClaimHolders>,
 }
 
 /// Whether some of the volume's files are a Secret's, or tokens.
@@ -175,6 +177,8 @@ pub(crate) struct Volumes {
     opened: Vec<(String, OwnedFd)>,
     /// Directory of the termination message file, per container that wants one.
     termination: Vec<(String, PathBuf)>,
+    /// Its holds on claims that no other pod may have meanwhile.
+    holds: Vec<Arc<Uid>>,
     /// How much volumes may grow.
     quotas: Vec<(String, Vec<Arc<Quota>>)>,
     /// What is looked at now and then.
@@ -223,6 +227,7 @@ impl Volumes {
             own_in_memory: None,
             opened: Vec::new(),
             termination: Vec::new(),
+            holds: Vec::new(),
             quotas: Vec::new(),
             watched: Watched::default(),
             read_only: Vec::new(),
@@ -259,7 +264,7 @@ impl Volumes {
                 self.project(places, uid, volume, &projections)?;
             } else if let Some(source) = &volume.persistent_volume_claim {
                 let claim = objects.claim(&namespace, &source.claim_name);
-                self.claim(places, volume, source, claim.as_deref())?;
+                self.claim(places, uid, volume, source, claim.as_deref())?;
             } else {
                 self.add(places, uid, volume)?;
             }
@@ -376,6 +381,7 @@ impl Volumes {
     fn claim(
         &mut self,
         places: &Places,
+        pod: Uid,
         volume: &Volume,
         source: &PersistentVolumeClaimVolumeSource,
         claim: Option<&PersistentVolumeClaim>,
@@ -407,6 +413,17 @@ impl Volumes {
         else {
             return waits("has no UID");
         };
+        let modes = spec.access_modes.unwrap_or_default();
+        if modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+            match places.claim_holders.take(uid, pod) {
+                Some(hold) => self.holds.push(hold),
+                None => {
+                    return waits(
+                        "is in use by another pod, and its access mode is ReadWriteOncePod",
+                    );
+                }
+            }
+        }
         let dir = places.claims.join(uid.to_string());
         let failed = |error: io::Error| {
             VolumeError::Waits(format!(
@@ -418,7 +435,6 @@ impl Volumes {
         std::fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(failed)?;
         let opened = File::open(&dir).map_err(failed)?;
         self.opened.push((volume.name.clone(), opened.into()));
-        let modes = spec.access_modes.unwrap_or_default();
         let only_read = !modes.is_empty() && modes.iter().all(|mode| mode == "ReadOnlyMany");
         if source.read_only == Some(true) || only_read {
             self.read_only.push(volume.name.clone());
@@ -511,6 +527,11 @@ impl Volumes {
             .iter()
             .find(|(name, _)| name == container)
             .map(|(_, dir)| dir.as_path())
+    }
+
+    /// Whether others wait for what it holds, or might.
+    pub(crate) fn holds_claims(&self) -> bool {
+        !self.holds.is_empty()
     }
 
     /// What of it must be looked at now and then.

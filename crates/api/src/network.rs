@@ -106,6 +106,10 @@ impl FromStr for Destination {
                 .strip_prefix("//")
                 .ok_or_else(|| error("has no // after its scheme"))?,
         };
+        // A network has a slash of its own; a URL's path begins with the last one.
+        if default.is_some() && rest.ends_with('/') {
+            return Err(error("has a path, and names a server only"));
+        }
         // The colons of `[fd00::1]` are the address's.
         let split = rest
             .rsplit_once(':')

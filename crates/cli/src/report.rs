@@ -44,13 +44,15 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn write(state: &State, host: &Host, args: &RunArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match args.output {
-        Output::Text if args.quiet => {}
         Output::Text => {
             // What people read goes where progress went, so that standard output
             // is the guests' alone.
             let mut err = std::io::stderr().lock();
             let color = args.color.applies(std::io::stderr().is_terminal());
-            summary::print(state, host, color, &mut err)?;
+            match args.quiet {
+                true => summary::failures(state, host, color, &mut err)?,
+                false => summary::print(state, host, color, &mut err)?,
+            }
         }
         Output::Json => json::print(state, &mut out)?,
         Output::Junit => junit::print(state, host, &mut out)?,

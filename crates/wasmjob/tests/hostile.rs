@@ -267,7 +267,8 @@ fn t40_a_full_empty_dir_evicts_the_pod() {
         );
         // It did not come so far that it could have been more.
         let usage = result.pods[0].containers[0].end.as_ref().unwrap().usage;
-        assert_eq!(usage.written_bytes, 1 << 20);
+        let last = (1 << 20)..=(1 << 20) + 4096;
+        assert!(last.contains(&usage.written_bytes), "{usage:?}");
         still_works(&host);
     }
 }

@@ -31,17 +31,35 @@ pub(crate) fn print(
         writeln!(out)?;
         table::print(&rows, out)?;
     }
+    failures(state, host, color, out)?;
+    for uid in &state.bare {
+        if let Some(bare) = state.pods.get(uid)
+            && bare.status.phase != Phase::Failed
+        {
+            writeln!(out, "pod/{}: {}", bare.name, bare.status.phase.as_str())?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints what failed, and nothing if all is well.
+pub(crate) fn failures(
+    state: &State,
+    host: &Host,
+    color: bool,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     for job in &state.jobs {
         if !job.status.is_true(JobConditionType::Complete) {
             failure(state, host, job, color, out)?;
         }
     }
     for uid in &state.bare {
-        if let Some(bare) = state.pods.get(uid) {
+        if let Some(bare) = state.pods.get(uid)
+            && bare.status.phase == Phase::Failed
+        {
             writeln!(out, "pod/{}: {}", bare.name, bare.status.phase.as_str())?;
-            if bare.status.phase == Phase::Failed {
-                pod(host, bare, out)?;
-            }
+            pod(host, bare, out)?;
         }
     }
     Ok(())

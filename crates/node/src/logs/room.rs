@@ -19,6 +19,8 @@ const IMPATIENT: Duration = Duration::from_secs(1);
 /// Memory for what was written and is not on its way to the disk yet.
 pub(super) struct Room {
     max: usize,
+    /// [`WAIT_MAX`], but for tests that ask what is written and not how fast.
+    wait_max: Mutex<Duration>,
     used: AtomicUsize,
     waiting: AtomicUsize,
     /// Nobody waits before this.
@@ -30,11 +32,18 @@ impl Room {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
+            wait_max: Mutex::new(WAIT_MAX),
             used: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             patient_from: Mutex::default(),
             freed: Condvar::new(),
         }
+    }
+
+    /// Waits for longer.
+    #[cfg(test)]
+    pub(super) fn be_patient(&self) {
+        *lock(&self.wait_max) = Duration::from_secs(60);
     }
 
     /// Bytes that are taken.
@@ -73,7 +82,8 @@ impl Room {
         }
         // Counted before the look: whoever gives room back afterwards notifies.
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        let mut left = WAIT_MAX;
+        let wait_max = *lock(&self.wait_max);
+        let mut left = wait_max;
         let found = loop {
             if has_room() {
                 break true;
@@ -86,7 +96,7 @@ impl Room {
                 .wait_timeout(patient_from, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
-            left = WAIT_MAX.saturating_sub(clock.monotonic().saturating_duration_since(begun));
+            left = wait_max.saturating_sub(clock.monotonic().saturating_duration_since(begun));
         };
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         if !found {

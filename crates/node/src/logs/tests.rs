@@ -120,6 +120,12 @@ impl Host {
         }
     }
 
+    /// Its guests wait for the disk, however busy the machine is.
+    fn patient(self) -> Self {
+        self.logs.on_disk.as_ref().unwrap().spool.room.be_patient();
+        self
+    }
+
     /// Stops, and starts again with the same pods.
     fn again(mut self) -> Self {
         self.writer = None;

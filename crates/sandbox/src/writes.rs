@@ -321,7 +321,7 @@ fn metered(
         quotas: quotas.filter(|quotas| !quotas.is_empty()),
         waiting: Bytes::new(),
         writing: None,
-        full: false,
+        failed: None,
     });
     Ok(Ok(table.push(stream)?))
 }
@@ -337,35 +337,31 @@ struct Metered {
     waiting: Bytes,
     /// Room for what is being written.
     writing: Option<Room>,
-    /// There was no room.
-    full: bool,
+    /// What went wrong since the guest last asked, of which it is told once.
+    failed: Option<StreamError>,
 }
 
 impl Metered {
-    /// Tells the guest once that there is no room.
-    fn tell_if_full(&mut self) -> StreamResult<()> {
-        if !std::mem::take(&mut self.full) {
-            return Ok(());
-        }
-        let error = std::io::Error::from(OsError::NOSPC);
-        Err(StreamError::LastOperationFailed(error.into()))
+    /// Tells the guest once what went wrong.
+    fn tell(&mut self) -> StreamResult<()> {
+        self.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Writes what waits, as far as there is room.
+    /// Writes what waits, as far as there is room. It may be dropped wherever it waits, as
+    /// a guest may let go of a question, so that bytes leave only as they are written.
     async fn write_waiting(&mut self) -> StreamResult<()> {
         while let Some(quotas) = &self.quotas
             && !self.waiting.is_empty()
         {
             let room = Room::take(quotas, self.waiting.len() as u64).await;
             if room.bytes == 0 {
-                self.waiting.clear();
-                self.full = true;
-                break;
+                let error = std::io::Error::from(OsError::NOSPC);
+                return Err(StreamError::LastOperationFailed(error.into()));
             }
-            let length = usize::try_from(room.bytes).unwrap_or(usize::MAX);
-            let part = self.waiting.split_to(length.min(self.waiting.len()));
             self.inner.ready().await;
             self.inner.check_write()?;
+            let length = usize::try_from(room.bytes).unwrap_or(usize::MAX);
+            let part = self.waiting.split_to(length.min(self.waiting.len()));
             self.cell.wrote(part.len() as u64);
             self.writing = Some(room);
             self.inner.write(part)?;
@@ -379,8 +375,10 @@ impl Pollable for Metered {
     async fn ready(&mut self) {
         self.inner.ready().await;
         self.writing = None;
-        // What went wrong the inner stream tells again.
-        let _ = self.write_waiting().await;
+        if let Err(error) = self.write_waiting().await {
+            self.waiting.clear();
+            self.failed = Some(error);
+        }
         self.inner.ready().await;
         self.writing = None;
     }
@@ -389,7 +387,7 @@ impl Pollable for Metered {
 #[async_trait::async_trait]
 impl OutputStream for Metered {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if !self.waiting.is_empty() || self.full {
+        if !self.waiting.is_empty() || self.failed.is_some() {
             let text = "write not permitted: check_write not called first";
             return Err(StreamError::Trap(wasmtime::format_err!("{text}")));
         }
@@ -413,8 +411,8 @@ impl OutputStream for Metered {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
+        self.tell()?;
         let ready = self.inner.check_write()?.min(PERMIT_BYTES);
-        self.tell_if_full()?;
         if ready > 0 {
             self.writing = None;
         }
@@ -433,12 +431,12 @@ impl OutputStream for Metered {
             return Ok(());
         }
         self.ready().await;
+        self.tell()?;
         self.inner.check_write()?;
-        self.tell_if_full()?;
         self.waiting = bytes;
         self.ready().await;
-        self.inner.check_write()?;
-        self.tell_if_full()
+        self.tell()?;
+        self.inner.check_write().map(|_| ())
     }
 
     async fn cancel(&mut self) {

@@ -209,8 +209,8 @@ impl Logs {
             run_bytes_max: limits.run_bytes_max as u64,
             extent_bytes_max: spool::record_bytes_max(limits.run_bytes_max) as u32,
         });
-        let exists = |pod| (dir.find_pod)(pod).is_some();
-        let found = recovery::recover(&*disk, &mut index, dir.secret, segment_bytes_max, exists)?;
+        let find_pod = |pod| (dir.find_pod)(pod);
+        let found = recovery::recover(&*disk, &mut index, dir.secret, segment_bytes_max, find_pod)?;
         let mut logs = Self::new(limits, Arc::clone(&clock));
         let spool = Spool::new(disk, index, found.mark, &limits, segment_bytes_max, clock);
         let spool = Arc::new(spool);

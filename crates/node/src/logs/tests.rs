@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use wasmjob_api::{OwnerJob, Pod, PodStatus, PodTemplate, Uid, k8s_openapi};
+use wasmjob_api::{ContainerStatus, OwnerJob, Pod, PodStatus, PodTemplate, Uid, k8s_openapi};
 use wasmjob_sandbox::Stream;
 
 use super::disk::{Directory, Disk};
@@ -135,7 +135,12 @@ impl Host {
     }
 
     fn begin(&self, n: u128, restarts: u32) -> Arc<LogBuffer> {
-        let pod = Arc::new(pod_of(n, None));
+        let mut pod = pod_of(n, None);
+        pod.status.containers.push(ContainerStatus {
+            restarts,
+            ..ContainerStatus::default()
+        });
+        let pod = Arc::new(pod);
         lock(&self.pods).insert(pod.uid, Arc::clone(&pod));
         self.logs.begin(&pod, &Arc::from("c"), restarts)
     }

@@ -77,6 +77,31 @@ fn logs_of_pods_that_are_gone_go_at_the_next_start() {
 }
 
 #[test]
+fn a_run_that_was_let_go_does_not_come_back_though_the_newest_wrote_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::new(dir.path(), LIMITS, SEGMENT);
+    let written = |pod, count| {
+        let spool = &host.logs.on_disk.as_ref().unwrap().spool;
+        wait_until("it is written", || {
+            lock(&spool.index).runs(pod).len() == count
+        });
+    };
+    for (restarts, output) in [(0, "first"), (1, "second")] {
+        let log = host.begin(1, restarts);
+        log.append(Stream::Stdout, output.as_bytes());
+        log.end();
+        written(log.pod, 1 + restarts as usize);
+    }
+    let pod = host.begin(1, 2).pod;
+    written(pod, 1);
+    let host = host.again();
+    let logs = host.logs.of(pod);
+    let found: Vec<_> = logs.iter().map(|log| log.restarts).collect();
+    assert_eq!(found, [1]);
+    assert_eq!(host.output(pod), b"second");
+}
+
+#[test]
 fn beyond_the_limit_of_the_disk_the_oldest_that_ended_go() {
     let dir = tempfile::tempdir().unwrap();
     let limits = LogLimits {

@@ -18,11 +18,22 @@ const DATA: &str = "..data";
 const DATA_NEXT: &str = "..data_tmp";
 
 /// Makes `payload` the content of `dir`, in which nobody else writes. `number` is
-/// another one each time. Blocks.
+/// another one each time. If it cannot be written as a whole, nothing of it stays: what
+/// lacks may be room. Blocks.
 pub(crate) fn write(dir: &Path, payload: &Payload, number: u64) -> io::Result<()> {
     let name = format!("..{number}");
     let next = dir.join(&name);
-    fs::create_dir(&next)?;
+    if let Err(error) = fill(&next, payload) {
+        // What could not be written is told, not what could not be removed of it.
+        let _ = fs::remove_dir_all(&next);
+        return Err(error);
+    }
+    swap(dir, &name, payload)
+}
+
+/// Writes the files of `payload` into `next`, which it makes.
+fn fill(next: &Path, payload: &Payload) -> io::Result<()> {
+    fs::create_dir(next)?;
     for (path, content) in payload {
         let path = next.join(path);
         if let Some(parent) = path.parent() {
@@ -37,8 +48,13 @@ pub(crate) fn write(dir: &Path, payload: &Payload, number: u64) -> io::Result<()
         // Who serves the guest must be able to read it; a kubelet may read everything.
         file.set_permissions(Permissions::from_mode(content.mode | 0o400))?;
     }
+    Ok(())
+}
+
+/// Lets the directory `name`, which is full, be the content of `dir`.
+fn swap(dir: &Path, name: &str, payload: &Payload) -> io::Result<()> {
     remove_file(&dir.join(DATA_NEXT))?;
-    symlink(&name, dir.join(DATA_NEXT))?;
+    symlink(name, dir.join(DATA_NEXT))?;
     fs::rename(dir.join(DATA_NEXT), dir.join(DATA))?;
     let names: BTreeSet<&str> = payload
         .keys()
@@ -119,5 +135,6 @@ mod tests {
     fn a_file_cannot_stand_where_a_directory_does() {
         let dir = tempfile::tempdir().unwrap();
         assert!(write(dir.path(), &payload(&[("a", "1"), ("a/b", "2")]), 1).is_err());
+        assert!(listing(dir.path()).is_empty(), "what was begun is gone");
     }
 }

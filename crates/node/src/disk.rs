@@ -70,27 +70,6 @@ impl ClaimQuotas {
     }
 }
 
-/// Which pod has a claim that only one may have (ReadWriteOncePod).
-#[derive(Debug, Default)]
-pub(crate) struct ClaimHolders(Mutex<HashMap<Uid, Weak<Uid>>>);
-
-impl ClaimHolders {
-    /// The pod's hold on a claim, for as long as it is kept; none if another has one.
-    pub(crate) fn take(&self, claim: Uid, pod: Uid) -> Option<Arc<Uid>> {
-        // Nothing that can panic runs between two changes.
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get(&claim).and_then(Weak::upgrade) {
-            Some(holder) => (*holder == pod).then_some(holder),
-            None => {
-                all.retain(|_, holder| holder.strong_count() > 0);
-                let hold = Arc::new(pod);
-                all.insert(claim, Arc::downgrade(&hold));
-                Some(hold)
-            }
-        }
-    }
-}
-
 /// What of a pod is looked at now and then.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watched {
@@ -410,20 +389,6 @@ mod tests {
         assert_eq!(size(dir.path()), u64::MAX);
         crate::remove_tree(dir.path()).unwrap();
         assert!(!dir.path().exists());
-    }
-
-    #[test]
-    fn one_pod_at_a_time_holds_a_claim() {
-        let (all, claim) = (ClaimHolders::default(), Uid::from_random(1));
-        let (one, two) = (Uid::from_random(2), Uid::from_random(3));
-        let hold = all.take(claim, one).unwrap();
-        assert!(all.take(claim, two).is_none() && all.take(claim, one).is_some());
-        assert!(
-            all.take(Uid::from_random(4), two).is_some(),
-            "another claim"
-        );
-        drop(hold);
-        assert!(all.take(claim, two).is_some());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use wasmjob_api::Pod;
 use wasmjob_api::Quantity;
 use wasmjob_api::k8s_openapi::api::core::v1::{Container, EnvVarSource, ResourceFieldSelector};
+use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::Objects;
 use crate::resources::{Resources, selected};
@@ -35,22 +36,31 @@ impl Downward<'_> {
     /// The content of a file of a downwardAPI volume, which may also be all labels or
     /// all annotations.
     pub(crate) fn file(&self, path: &str) -> String {
-        let metadata = self.pod.metadata.as_deref();
-        let metadata = metadata.unwrap_or(&self.pod.template.metadata);
-        let index = self.pod.index.filter(|_| self.pod.metadata.is_none());
+        let metadata = self.metadata();
         let list = match path {
             "metadata.labels" => metadata.labels.clone(),
             "metadata.annotations" => metadata.annotations.clone(),
             _ => return self.field(path),
         };
         let mut list = list.unwrap_or_default();
-        if let Some(index) = index {
+        if let Some(index) = self.index() {
             list.insert(COMPLETION_INDEX.to_owned(), index.to_string());
         }
         let lines = list
             .iter()
             .map(|(key, value)| format!("{key}={}", quoted(value)));
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The pod's own metadata, once it has other than its template.
+    fn metadata(&self) -> &ObjectMeta {
+        let own = self.pod.metadata.as_deref();
+        own.unwrap_or(&self.pod.template.metadata)
+    }
+
+    /// The index, if the metadata do not have it: they are many pods'.
+    fn index(&self) -> Option<u32> {
+        self.pod.index.filter(|_| self.pod.metadata.is_none())
     }
 
     fn field(&self, path: &str) -> String {
@@ -72,14 +82,14 @@ impl Downward<'_> {
     /// `metadata.labels['KEY']` and `metadata.annotations['KEY']`.
     fn keyed(&self, path: &str) -> Option<String> {
         let (list, key) = path.strip_suffix("']")?.split_once("['")?;
-        let metadata = &self.pod.template.metadata;
+        let metadata = self.metadata();
         let list = match list {
             "metadata.labels" => metadata.labels.as_ref(),
             "metadata.annotations" => metadata.annotations.as_ref(),
             _ => return None,
         };
         if key == COMPLETION_INDEX
-            && let Some(index) = self.pod.index
+            && let Some(index) = self.index()
         {
             return Some(index.to_string());
         }

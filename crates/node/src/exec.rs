@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use wasmjob_api::{Terminated, Uid};
 use wasmjob_sandbox::{Input, Outcome, Output, RunHandle, Task};
 
+use crate::beside::Beside;
 use crate::node::{Node, Purpose};
-use crate::pod::{PodRun, Slot, terminated};
+use crate::pod::terminated;
 
 /// Commands at once in one pod.
 const EXECS_PER_POD: usize = 8;
@@ -67,14 +68,6 @@ pub enum ExecError {
     NoRoom,
 }
 
-/// A command of a pod.
-pub(crate) struct ExecRun {
-    token: u64,
-    slot: Slot,
-    handle: RunHandle,
-    started: jiff::Timestamp,
-}
-
 impl Node {
     /// Runs a command in a container.
     ///
@@ -92,7 +85,7 @@ impl Node {
         let Ok(image) = &images.images[run.image_index(slot)] else {
             return Err(not_running());
         };
-        if run.execs.len() >= EXECS_PER_POD {
+        if run.commands() >= EXECS_PER_POD {
             return Err(ExecError::TooMany);
         }
         let slots = image.module.slots();
@@ -129,11 +122,12 @@ impl Node {
         let handle = self.engine.start(task, Arc::clone(&self.inbox) as _, token);
         let started = self.clock.wall();
         if let Some(run) = self.pods.get_mut(&exec.pod) {
-            run.execs.push(ExecRun {
+            run.beside.push(Beside {
                 token,
                 slot,
                 handle: handle.clone(),
                 started,
+                is_command: true,
             });
         }
         Ok(ExecHandle(handle))
@@ -151,32 +145,10 @@ impl Node {
         let Some(run) = self.pods.get_mut(&uid) else {
             return;
         };
-        let place = run.execs.iter().position(|exec| exec.token == token);
-        let Some(exec) = place.map(|place| run.execs.swap_remove(place)) else {
-            return;
-        };
-        // Who asked may have gone.
-        let _ = ended.send(terminated(outcome, exec.started, now));
-        if run.ending.is_some() {
-            self.finish_if_ended(uid);
+        if let Some(command) = run.take_beside(token) {
+            // Who asked may have gone.
+            let _ = ended.send(terminated(outcome, command.started, now));
         }
-    }
-}
-
-impl PodRun {
-    /// Ends the commands of a container whose run has ended.
-    pub(crate) fn kill_execs(&self, slot: Slot) {
-        for exec in self.execs_of(slot) {
-            exec.handle.kill();
-        }
-    }
-
-    /// What the commands of a container use: their handles.
-    pub(crate) fn exec_handles(&self, slot: Slot) -> impl Iterator<Item = &RunHandle> {
-        self.execs_of(slot).map(|exec| &exec.handle)
-    }
-
-    fn execs_of(&self, slot: Slot) -> impl Iterator<Item = &ExecRun> {
-        self.execs.iter().filter(move |exec| exec.slot == slot)
+        self.finish_if_ended(uid);
     }
 }

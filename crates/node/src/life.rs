@@ -7,6 +7,7 @@ use std::time::Duration;
 use wasmjob_api::{ContainerState, Event, Phase, Uid};
 use wasmjob_sandbox::{Exit, KillReason, Outcome, Output, Signal, Task};
 
+use crate::beside::Beside;
 use crate::downward::Downward;
 use crate::environment::EnvError;
 use crate::logs::LogOutput;
@@ -183,6 +184,7 @@ impl Node {
             started: now,
             since,
             kill_at: None,
+            kill_timer: None,
             hears,
             env,
             env_own,
@@ -295,17 +297,22 @@ impl Node {
                 let ended = self.pods.get_mut(&uid).and_then(|run| {
                     let container = run.run(slot);
                     let ended = container.run.take_if(|going| going.token == token);
-                    run.kill_execs(slot);
+                    run.kill_beside(slot);
                     ended
                 });
                 if let Some(ended) = ended {
+                    self.timers.cancel(ended.kill_timer);
                     let now = self.clock.monotonic();
                     let ran = now.saturating_duration_since(ended.since);
                     self.container_ended(uid, slot, outcome, ended.started, ran);
                 }
             }
             Purpose::Probe(slot, kind, output, probed) => {
+                if let Some(run) = self.pods.get_mut(&uid) {
+                    run.take_beside(token);
+                }
                 self.probed(uid, slot, probed, kind, &outcome.exit, &output.text());
+                self.finish_if_ended(uid);
             }
             Purpose::Exec(_, ended) => {
                 self.exec_slots = self.exec_slots.saturating_sub(slots);
@@ -452,7 +459,8 @@ impl Node {
         }
         going.handle.signal(Signal::Term);
         if let Some(at) = going.kill_at.filter(|_| is_sooner) {
-            self.timers.at(at, Timer::Kill(going.token));
+            self.timers.cancel(going.kill_timer.take());
+            going.kill_timer = Some(self.timers.at(at, Timer::Kill(going.token)));
         }
     }
 
@@ -517,6 +525,7 @@ impl Node {
             return;
         };
         let output = Arc::new(ProbeOutput::default());
+        let now = self.clock.monotonic();
         let task = Task {
             module: image.module.clone(),
             args: Arc::clone(&probe.command),
@@ -527,18 +536,22 @@ impl Node {
             memory_bytes_max: spec.memory_bytes_max,
             cpu: spec.cpu,
             fuel: spec.fuel,
-            deadline: self.clock.monotonic().checked_add(probe.timeout),
+            deadline: [run.deadline, now.checked_add(probe.timeout)]
+                .into_iter()
+                .flatten()
+                .min(),
             output: Arc::clone(&output) as _,
             input: None,
-            beside: None,
+            beside: Some(going.handle.clone()),
             network: run.network().unwrap_or_default(),
             extension: None,
         };
         let slots = image.module.slots();
         if self.slots_used.saturating_add(slots) > self.engine.capacity().guests {
             // No room says nothing about the container: asked again later.
-            let at = self.clock.monotonic() + probe.period;
-            return self.timers.at(at, Timer::Probe(uid, slot, token, kind));
+            self.timers
+                .at(now + probe.period, Timer::Probe(uid, slot, token, kind));
+            return;
         }
         self.next_token += 1;
         let probing = self.next_token;
@@ -547,8 +560,19 @@ impl Node {
             probing,
             (uid, Purpose::Probe(slot, kind, output, token), slots),
         );
-        self.engine
+        let handle = self
+            .engine
             .start(task, Arc::clone(&self.inbox) as _, probing);
+        let started = self.clock.wall();
+        if let Some(run) = self.pods.get_mut(&uid) {
+            run.beside.push(Beside {
+                token: probing,
+                slot,
+                handle,
+                started,
+                is_command: false,
+            });
+        }
     }
 
     /// A probe of the run `token` has ended.

@@ -11,10 +11,11 @@ use wasmjob_api::{
 use wasmjob_sandbox::{Egress, Exit, KillReason, Mount, Outcome, RunHandle};
 
 use crate::backoff::{Backoff, PullBackoff};
-use crate::exec::ExecRun;
+use crate::beside::Beside;
 use crate::logs::LogBuffer;
 use crate::probe::Streak;
 use crate::template::{ContainerSpec, Prepared, TemplateImages};
+use crate::timers::TimerKey;
 use crate::volumes::Volumes;
 
 /// A container of a pod: its place among the init containers or the containers.
@@ -81,10 +82,13 @@ pub(crate) struct PodRun {
     pub(crate) init: Vec<ContainerRun>,
     pub(crate) containers: Vec<ContainerRun>,
     pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline_timer: Option<TimerKey>,
+    /// For the first of its tokens that is to be made anew.
+    pub(crate) renewal_timer: Option<TimerKey>,
     /// What policies leave open to it.
     pub(crate) egress: Arc<Egress>,
-    /// Commands that run in its containers.
-    pub(crate) execs: Vec<ExecRun>,
+    /// Probes of its containers, and commands in them.
+    pub(crate) beside: Vec<Beside>,
 }
 
 /// One container's runs.
@@ -120,6 +124,7 @@ pub(crate) struct Run {
     pub(crate) since: Instant,
     /// When it is killed at the latest, if it is being ended and that ever comes.
     pub(crate) kill_at: Option<Instant>,
+    pub(crate) kill_timer: Option<TimerKey>,
     /// It hears signals.
     pub(crate) hears: bool,
     /// The environment that it was started with, which its probes and commands get.
@@ -196,7 +201,9 @@ impl PodRun {
                 .map(|_| ContainerRun::default())
                 .collect(),
             deadline: None,
-            execs: Vec::new(),
+            deadline_timer: None,
+            renewal_timer: None,
+            beside: Vec::new(),
             pod,
             prepared,
         }
@@ -268,7 +275,7 @@ impl PodRun {
     /// Whether any guest runs.
     pub(crate) fn is_live(&self) -> bool {
         let mut containers = self.init.iter().chain(&self.containers);
-        !self.execs.is_empty() || containers.any(|container| container.run.is_some())
+        !self.beside.is_empty() || containers.any(|container| container.run.is_some())
     }
 
     /// Whether it is being ended, and whatever of it still runs is killed by `at`.

@@ -33,6 +33,10 @@ pub(crate) enum Timer {
     ImageBackoff(Uid),
 }
 
+/// One of the timers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TimerKey(Instant, u64);
+
 /// All timers, soonest first.
 #[derive(Default)]
 pub(crate) struct Timers {
@@ -41,9 +45,17 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    pub(crate) fn at(&mut self, at: Instant, timer: Timer) {
+    pub(crate) fn at(&mut self, at: Instant, timer: Timer) -> TimerKey {
         self.sequence += 1;
         self.queue.insert((at, self.sequence), timer);
+        TimerKey(at, self.sequence)
+    }
+
+    /// Takes back a timer that may be far away. Those that are soon due need not be.
+    pub(crate) fn cancel(&mut self, key: Option<TimerKey>) {
+        if let Some(TimerKey(at, sequence)) = key {
+            self.queue.remove(&(at, sequence));
+        }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

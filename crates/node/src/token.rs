@@ -165,7 +165,7 @@ pub(crate) fn file_mode(spec: &PodSpec, mode: i32) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use wasmjob_api::k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
@@ -183,8 +183,9 @@ mod tests {
         assert_eq!(due(now, after(7 * 86_400)), after(86_400));
     }
 
+    /// A service account, and no other object.
     #[derive(Default)]
-    struct Account {
+    pub(crate) struct Account {
         is_gone: AtomicBool,
         asked: AtomicUsize,
     }
@@ -218,9 +219,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_token_that_cannot_be_had_is_not_asked_for_all_the_time() {
-        let pod = Pod {
+    /// A pod, of no Job.
+    pub(crate) fn pod() -> Pod {
+        Pod {
             uid: Uid::from_random(1),
             namespace: "shop".into(),
             name: "pod".into(),
@@ -238,7 +239,12 @@ mod tests {
             deletion: None,
             tracked: false,
             status: Default::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_had_is_not_asked_for_all_the_time() {
+        let pod = pod();
         let source = ServiceAccountTokenProjection {
             expiration_seconds: Some(600),
             ..Default::default()

@@ -104,7 +104,7 @@ impl PodRun {
             cpu: container.cpu_before,
             memory_bytes: 0,
         };
-        for handle in self.exec_handles(slot).chain([own]) {
+        for handle in self.beside_of(slot).chain([own]) {
             let now = handle.usage();
             usage.cpu = usage.cpu.saturating_add(now.cpu);
             usage.memory_bytes = usage.memory_bytes.saturating_add(now.memory_bytes);

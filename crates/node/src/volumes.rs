@@ -17,7 +17,8 @@ use wasmjob_api::k8s_openapi::api::core::v1::{
 };
 use wasmjob_api::k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::disk::{ClaimHolders, ClaimQuotas, Limits, Watched, human, quota_of};
+use crate::disk::{ClaimQuotas, Limits, Watched, human, quota_of};
+use crate::holders::{ClaimHolders, Hold};
 use crate::projected::{View, is_projected};
 use crate::refresh::Projections;
 use crate::remove::remove_tree;
@@ -132,6 +133,8 @@ pub(crate) struct Places {
     pub(crate) claim_quotas: Arc<ClaimQuotas>,
     /// Who holds those that one pod may have.
     pub(crate) claim_holders: Arc<ClaimHolders>,
+    /// Called when one of those is free again.
+    pub(crate) claim_freed: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Whether some of the volume's files are a Secret's, or tokens.
@@ -178,7 +181,9 @@ pub(crate) struct Volumes {
     /// Directory of the termination message file, per container that wants one.
     termination: Vec<(String, PathBuf)>,
     /// Its holds on claims that no other pod may have meanwhile.
-    holds: Vec<Arc<Uid>>,
+    holds: Vec<Arc<Hold>>,
+    /// Those claims, and their names.
+    claims: Vec<(Uid, String)>,
     /// How much volumes may grow.
     quotas: Vec<(String, Vec<Arc<Quota>>)>,
     /// What is looked at now and then.
@@ -228,13 +233,15 @@ impl Volumes {
             opened: Vec::new(),
             termination: Vec::new(),
             holds: Vec::new(),
+            claims: Vec::new(),
             quotas: Vec::new(),
             watched: Watched::default(),
             read_only: Vec::new(),
             own_dirs: Vec::new(),
             memory_dirs: Vec::new(),
         };
-        match volumes.fill(places, uid, spec, termination, view) {
+        let filled = volumes.fill(places, uid, spec, termination, view);
+        match filled.and_then(|()| volumes.hold(places, uid)) {
             Ok(()) => {
                 volumes.limit(spec, limits);
                 Ok(volumes)
@@ -264,7 +271,7 @@ impl Volumes {
                 self.project(places, uid, volume, &projections)?;
             } else if let Some(source) = &volume.persistent_volume_claim {
                 let claim = objects.claim(&namespace, &source.claim_name);
-                self.claim(places, uid, volume, source, claim.as_deref())?;
+                self.claim(places, volume, source, claim.as_deref())?;
             } else {
                 self.add(places, uid, volume)?;
             }
@@ -381,7 +388,6 @@ impl Volumes {
     fn claim(
         &mut self,
         places: &Places,
-        pod: Uid,
         volume: &Volume,
         source: &PersistentVolumeClaimVolumeSource,
         claim: Option<&PersistentVolumeClaim>,
@@ -415,14 +421,7 @@ impl Volumes {
         };
         let modes = spec.access_modes.unwrap_or_default();
         if modes.iter().any(|mode| mode == "ReadWriteOncePod") {
-            match places.claim_holders.take(uid, pod) {
-                Some(hold) => self.holds.push(hold),
-                None => {
-                    return waits(
-                        "is in use by another pod, and its access mode is ReadWriteOncePod",
-                    );
-                }
-            }
+            self.claims.push((uid, name.clone()));
         }
         let dir = places.claims.join(uid.to_string());
         let failed = |error: io::Error| {
@@ -448,6 +447,20 @@ impl Volumes {
             let quota = places.claim_quotas.of(uid, limit, &dir);
             self.quotas.push((volume.name.clone(), vec![quota]));
         }
+        Ok(())
+    }
+
+    /// Takes the claims that one pod may have. Last of all: whoever waits for something
+    /// else has none of them.
+    fn hold(&mut self, places: &Places, pod: Uid) -> Result<(), VolumeError> {
+        let claims: Vec<Uid> = self.claims.iter().map(|(uid, _)| *uid).collect();
+        let taken = places.claim_holders.take(&claims, pod, &places.claim_freed);
+        self.holds = taken.map_err(|place| {
+            let name = &self.claims[place].1;
+            VolumeError::Waits(format!(
+                "persistentvolumeclaim {name:?} is in use by another pod, and its access mode is ReadWriteOncePod"
+            ))
+        })?;
         Ok(())
     }
 
@@ -527,11 +540,6 @@ impl Volumes {
             .iter()
             .find(|(name, _)| name == container)
             .map(|(_, dir)| dir.as_path())
-    }
-
-    /// Whether others wait for what it holds, or might.
-    pub(crate) fn holds_claims(&self) -> bool {
-        !self.holds.is_empty()
     }
 
     /// What of it must be looked at now and then.

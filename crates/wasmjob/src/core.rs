@@ -329,6 +329,9 @@ impl Core {
             }
         }
         self.node.handle();
+        if self.node.heeds_clock() {
+            self.watch_clock();
+        }
         let now = self.clock.monotonic();
         for update in self.node.take_ended() {
             self.pod_changed(&mut turn, update);

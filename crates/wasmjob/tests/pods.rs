@@ -41,16 +41,17 @@ fn pod(host: &Host, spec: &str) -> PodResult {
     let manifest =
         wasmjob::api::manifest::read(&source).unwrap_or_else(|problems| panic!("{problems}"));
     let pod = host.apply(manifest).unwrap().pods.remove(0);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    block_on(async {
         tokio::time::timeout(Duration::from_secs(60), pod.wait())
             .await
             .unwrap()
             .unwrap()
     })
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(future)
 }
 
 fn out(result: &PodResult) -> String {
@@ -229,6 +230,33 @@ fn a_liveness_probe_that_fails_restarts_the_container() {
         .as_ref()
         .unwrap();
     assert_eq!(last.exit_code, 143);
+}
+
+#[test]
+fn a_probe_does_not_outlive_its_container_nor_the_pods_deadline() {
+    let spinning = "exec: {command: [sh, -c, 'while true; do :; done']}, timeoutSeconds: 3600";
+    for (lives, phase) in [("sleep 2", Phase::Succeeded), ("sleep 3600", Phase::Failed)] {
+        let deadline = if phase == Phase::Failed { 2 } else { 3600 };
+        let host = host();
+        let result = pod(
+            &host,
+            &format!(
+                r#"
+  restartPolicy: Never
+  activeDeadlineSeconds: {deadline}
+  containers:
+  - name: c
+    image: busybox
+    command: [sh, -c, '{lives}']
+    readinessProbe: {{{spinning}}}
+"#
+            ),
+        );
+        assert_eq!(result.phase(), phase);
+        // Not later either: the pod has ended when all that ran for it has.
+        let figures = block_on(host.figures()).unwrap();
+        assert_eq!(figures.usage.guests, 0, "{lives}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Tokens of service accounts in pods: who they are, when they are made anew, and when
-//! they end.
+//! Files in pods that are made anew: tokens of service accounts, who they are and when
+//! they end, and what a pod says of itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,6 +26,19 @@ impl Clock for Shifted {
     fn monotonic(&self) -> Instant {
         let seconds = self.0.load(Ordering::Relaxed).unsigned_abs();
         Instant::now() + Duration::from_secs(seconds)
+    }
+}
+
+/// A clock that goes on while what measures stands still.
+struct Asleep(Arc<AtomicI64>);
+
+impl Clock for Asleep {
+    fn wall(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+
+    fn monotonic(&self) -> Instant {
+        Instant::now()
     }
 }
 
@@ -220,6 +233,63 @@ fn a_token_is_made_anew_in_time() {
             review(&mut client, &both[1], &[]).await["authenticated"],
             true
         );
+    });
+}
+
+#[test]
+fn a_machine_that_slept_makes_tokens_anew_when_it_wakes() {
+    let shift = Arc::new(AtomicI64::new(0));
+    let api = Api::start_with(
+        Host::builder()
+            .module("busybox", BUSYBOX)
+            .clock(Arc::new(Asleep(Arc::clone(&shift)))),
+    );
+    block_on(async {
+        let mut client = api.client();
+        let script = "a=$(cat /t/token); echo $a; while true; do b=$(cat /t/token); \
+                      if [ \"$a\" != \"$b\" ]; then echo $b; a=$b; fi; done";
+        let source = json!({ "path": "token", "expirationSeconds": 600 });
+        create(&mut client, PODS, &with_token("p", script, &source)).await;
+        lines(&mut client, "p", 1).await;
+        shift.store(7200, Ordering::Relaxed);
+        create(&mut client, MAPS, &json!({ "metadata": { "name": "m" } })).await;
+        let both = lines(&mut client, "p", 2).await;
+        assert_eq!(
+            review(&mut client, &both[1], &[]).await["authenticated"],
+            true
+        );
+    });
+}
+
+#[test]
+fn files_of_labels_follow_the_pod() {
+    let api = Api::start_with(Host::builder().module("busybox", BUSYBOX));
+    block_on(async {
+        let mut client = api.client();
+        let script = "a=$(cat /l/all /l/one); echo \"$a\"; while true; do b=$(cat /l/all /l/one); \
+                      if [ \"$a\" != \"$b\" ]; then echo; echo \"$b\"; exit 0; fi; done";
+        let items = json!([
+            { "path": "all", "fieldRef": { "fieldPath": "metadata.labels" } },
+            { "path": "one", "fieldRef": { "fieldPath": "metadata.labels['mood']" } }]);
+        let mut object = pod(
+            "p",
+            script,
+            &json!({ "volumes": [{ "name": "l", "downwardAPI": { "items": items } }] }),
+        );
+        object["metadata"]["labels"] = json!({ "mood": "low" });
+        object["spec"]["containers"][0]["volumeMounts"] =
+            json!([{ "name": "l", "mountPath": "/l" }]);
+        create(&mut client, PODS, &object).await;
+        lines(&mut client, "p", 1).await;
+        let patch = json!({ "metadata": { "labels": { "mood": "high" } } });
+        let headers = [("content-type", "application/merge-patch+json")];
+        let path = format!("{PODS}/p");
+        let answer = client
+            .send("PATCH", &path, &headers, patch.to_string())
+            .await;
+        assert_eq!(answer.code, 200, "{}", answer.text());
+        let all = lines(&mut client, "p", 3).await;
+        assert_eq!(all, ["mood=\"low\"low", "", "mood=\"high\"high"]);
     });
 }
 

@@ -44,6 +44,7 @@ impl Core {
                 after: Cause::Asleep,
             };
         }
+        self.node.clock_set();
         let cron_jobs: Vec<Uid> = self.cron_jobs.keys().copied().collect();
         cron_jobs.into_iter().for_each(|uid| self.mark_cron(uid));
         let uids: Vec<Uid> = self.jobs.keys().copied().collect();

@@ -146,10 +146,10 @@ pub(crate) struct HostArgs {
     pub(crate) allow_net: Vec<Destination>,
     /// Memory of a container that sets no limit, e.g. 64Mi [default: 256Mi, at most
     /// half of --memory].
-    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    #[arg(long, value_name = "QUANTITY", value_parser = memory)]
     pub(crate) default_memory: Option<u64>,
     /// Memory that all pods together may ask for, e.g. 2Gi [default: 80 % of the machine's].
-    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    #[arg(long, value_name = "QUANTITY", value_parser = memory)]
     pub(crate) memory: Option<u64>,
     /// Threads that run guests [default: one per processor].
     #[arg(long, value_name = "N")]
@@ -385,6 +385,17 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     u64::try_from(quantity.units()).map_err(|_| "must not be negative".to_owned())
 }
 
+/// Memory for guests: what is less than a page of theirs forgets its unit.
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if bytes < 64 << 10 {
+        return Err(format!(
+            "{bytes} bytes are less than a page of memory, 64Ki; expected a quantity like 64Mi or 1Gi"
+        ));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,6 +419,8 @@ mod tests {
         assert!(duration("3mo").is_err() && duration("99999y").is_err());
         assert!(duration("90").is_err() && duration("-1s").is_err() && duration("").is_err());
         assert_eq!(bytes("64Mi"), Ok(64 << 20));
+        assert_eq!(memory("64Ki"), Ok(64 << 10));
+        assert!(memory("1").is_err());
         assert!(bytes("-1").is_err() && bytes("lots").is_err());
     }
 }

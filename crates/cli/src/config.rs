@@ -28,10 +28,10 @@ pub(crate) struct Config {
     #[serde(default, deserialize_with = "destinations")]
     pub(crate) allow_net: Vec<Destination>,
     /// As `--memory`.
-    #[serde(default, deserialize_with = "quantity")]
+    #[serde(default, deserialize_with = "memory")]
     pub(crate) memory: Option<u64>,
     /// As `--default-memory`.
-    #[serde(default, deserialize_with = "quantity")]
+    #[serde(default, deserialize_with = "memory")]
     pub(crate) default_memory: Option<u64>,
     /// As `--threads`.
     pub(crate) threads: Option<NonZeroUsize>,
@@ -122,6 +122,10 @@ fn as_flag<'de, D: Deserializer<'de>, T>(
 
 fn quantity<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     as_flag(from, args::bytes)
+}
+
+fn memory<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    as_flag(from, args::memory)
 }
 
 fn destinations<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Destination>, D::Error> {

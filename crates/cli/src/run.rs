@@ -1,5 +1,6 @@
 //! `wasmjob run`: from manifests to an exit code.
 
+mod fit;
 mod follow;
 mod images;
 mod printer;
@@ -54,6 +55,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         }
     }
     let host = builder.build().context("failed to start the host")?;
+    let too_large = fit::too_large(&host, &manifest);
+    if !too_large.is_empty() {
+        too_large.iter().for_each(say);
+        return Ok(Exit::Usage);
+    }
     let timeout = match images::get(&host, &manifest, args.timeout, args.quiet) {
         Got::All(rest) => rest,
         Got::Missing(why) => {

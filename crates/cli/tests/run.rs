@@ -609,18 +609,39 @@ fn version_and_help_name_what_they_are_about() {
 }
 
 #[test]
-fn a_pod_that_does_not_fit_says_so_while_it_waits_and_at_the_end() {
+fn a_pod_that_does_not_fit_says_so_while_it_waits_and_one_that_never_would_is_refused() {
     let dir = Dir::new();
-    let text = job("hello", "completions: 1").replace(
-        "./hello.wasm}",
-        "./hello.wasm, resources: {requests: {memory: 9000Gi}}}",
-    );
-    dir.write("big.yaml", &text);
-    let run = dir.run(&["run", "--timeout", "300ms", "big.yaml"]);
-    assert_eq!(run.code(), Some(124));
+    let spins = |resources: &str| {
+        let busybox = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../wasm-examples/busybox/busybox.wasm"
+        );
+        job("hello", "completions: 2\n  parallelism: 2").replace(
+            "./hello.wasm}",
+            &format!(
+                "{busybox:?}, command: [sleep, '60'], resources: {{requests: {{{resources}}}}}}}"
+            ),
+        )
+    };
+    dir.write("big.yaml", &spins("memory: 40Mi"));
+    let run = dir.run(&["run", "--memory=64Mi", "--timeout", "2s", "big.yaml"]);
     let said = run.stderr();
+    assert_eq!(run.code(), Some(124), "{said}");
     let why = "0/1 nodes are available: 1 Insufficient memory.";
     assert!(said.contains(&format!("waits: {why}")), "{said}");
+    for (resources, why) in [
+        (
+            "memory: 65Mi",
+            "it asks for 65Mi of memory, and all pods together have 64Mi",
+        ),
+        ("cpu: 9000", "it asks for 9000000m of cpu"),
+    ] {
+        dir.write("big.yaml", &spins(resources));
+        let run = dir.run(&["run", "--memory=64Mi", "big.yaml"]);
+        let said = run.stderr();
+        assert_eq!(run.code(), Some(2), "{said}");
+        assert!(said.contains("big.yaml:") && said.contains(why), "{said}");
+    }
 }
 
 #[test]

@@ -378,6 +378,9 @@ impl Node {
             end.message = Arc::from(message);
         }
         let code = end.exit_code;
+        if let Exit::Start(text) = &outcome.exit {
+            run.tell_failed(slot, text);
+        }
         let status = run.container_status(slot);
         status.state = ContainerState::Terminated(Box::new(end));
         status.ready = slot.init && code == 0;

@@ -249,12 +249,29 @@ impl PodRun {
 
     /// Tells an event of a container.
     pub(crate) fn tell(&mut self, slot: Slot, event: Event) {
+        let path = self.path(slot);
+        self.events.push(event.about(path));
+    }
+
+    /// Tells that a container did not start after all.
+    pub(crate) fn tell_failed(&mut self, slot: Slot, text: &str) {
+        let path = self.path(slot);
+        let is_start = |event: &Event| {
+            event.reason == "Started" && event.field_path.as_deref() == Some(&*path)
+        };
+        if let Some(place) = self.events.iter().rposition(is_start) {
+            self.events.remove(place);
+        }
+        let event = Event::warning("Failed", format!("Error: {text}"));
+        self.events.push(event.about(path));
+    }
+
+    fn path(&self, slot: Slot) -> String {
         let name = &self.spec(slot).name;
-        let path = match slot.init {
+        match slot.init {
             true => format!("spec.initContainers{{{name}}}"),
             false => format!("spec.containers{{{name}}}"),
-        };
-        self.events.push(event.about(path));
+        }
     }
 
     /// The place of the slot's image among the template's.

@@ -23,8 +23,10 @@ impl Resources {
     /// What a pod is admitted with: the sum of its containers' requests and of
     /// its sidecars', or the largest of its init containers (with the sidecars
     /// that run beside it) if that is more. A container that asks for no memory
-    /// counts with its limit, so that what may be used never exceeds what there is.
-    pub(crate) fn of_pod(spec: &PodSpec, default_memory_bytes: u64) -> Self {
+    /// counts with its limit, so that what may be used never exceeds what there is; one
+    /// that has none, with `default_memory_bytes`.
+    #[must_use]
+    pub fn of_pod(spec: &PodSpec, default_memory_bytes: u64) -> Self {
         let of = |container: &Container| Self::of_container(container, default_memory_bytes);
         let mut sidecars = Self::default();
         let mut init_peak = Self::default();

@@ -91,6 +91,40 @@ fn a_pod_is_told_of_as_by_a_scheduler_and_a_kubelet() {
     );
 }
 
+#[test]
+fn a_container_that_cannot_start_is_told_to_have_failed() {
+    let served = Served::start(&[("quick", QUICK)]);
+    served.create(
+        "/api/v1/namespaces/default/pods",
+        "{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: {wasmjob.dev/allow-net: \
+         'tcp:203.0.113.1:1'}}, spec: {restartPolicy: Never, containers: [{name: main, image: quick}]}}",
+    );
+    served.wait_for_phase("p", "Failed");
+    served.wait(|| told(&served, "p").iter().any(|it| it[0] == "Failed"));
+    let seen = told(&served, "p");
+    assert!(seen.iter().all(|it| it[0] != "Started"), "{seen:?}");
+    let failed = seen.iter().find(|it| it[0] == "Failed").unwrap();
+    assert_eq!(failed[2], "spec.containers{main}");
+    assert!(
+        failed[3].starts_with("Error: ") && failed[3].contains("allow-net"),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn a_pod_that_is_not_bound_has_no_containers_yet() {
+    let served = Served::start(&[("quick", QUICK)]);
+    served.create(
+        "/api/v1/namespaces/default/pods",
+        "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, \
+         containers: [{name: main, image: quick, resources: {requests: {cpu: '90000'}}}]}}",
+    );
+    served.wait_for_phase("p", "Pending");
+    let pod = served.get_json("/api/v1/namespaces/default/pods/p");
+    assert_eq!(pod["status"]["conditions"][0]["reason"], "Unschedulable");
+    assert!(pod["status"].get("containerStatuses").is_none(), "{pod}");
+}
+
 const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
 const PODS: &str = "/api/v1/namespaces/default/pods";
 

@@ -356,11 +356,12 @@ impl HostBuilder {
             .as_deref()
             .unwrap_or(&scratch.dir)
             .join("volumes");
+        // A container without a limit must still fit beside another one.
+        let default_memory_bytes = self.limits.memory_bytes.min(capacity.memory_bytes / 2);
         let config = NodeConfig {
             name: Arc::clone(&node_name),
             capacity,
-            // A container without a limit must still fit beside another one.
-            default_memory_bytes: self.limits.memory_bytes.min(capacity.memory_bytes / 2),
+            default_memory_bytes,
             scratch: scratch.dir.clone(),
             memory_scratch: memory.as_ref().map(|it| it.path().to_owned()),
             claims: claims.clone(),
@@ -414,6 +415,7 @@ impl HostBuilder {
             HostNode {
                 name: node_name,
                 capacity,
+                default_memory_bytes,
                 clock,
                 zone,
                 own_port,

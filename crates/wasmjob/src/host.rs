@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
+use wasmjob_api::k8s_openapi::api::core::v1::PodSpec;
 use wasmjob_api::manifest::{self, Manifest, Source};
 use wasmjob_api::schedule::Zone;
 use wasmjob_api::{Job, Uid};
@@ -39,6 +40,7 @@ pub struct Host {
 pub(crate) struct HostNode {
     pub(crate) name: Arc<str>,
     pub(crate) capacity: Resources,
+    pub(crate) default_memory_bytes: u64,
     pub(crate) clock: Arc<SteadyClock>,
     pub(crate) zone: Zone,
     pub(crate) own_port: Arc<AtomicU16>,
@@ -447,6 +449,20 @@ impl Host {
     #[must_use]
     pub fn capacity(&self) -> Resources {
         self.node.capacity
+    }
+
+    /// Bytes of memory that a container counts with which sets neither request nor limit;
+    /// it is its limit, too.
+    #[must_use]
+    pub fn default_memory(&self) -> u64 {
+        self.node.default_memory_bytes
+    }
+
+    /// What a pod of `spec` asks its node for, with what is taken for granted where a
+    /// container says nothing. If it is more than [`Host::capacity`], it waits for ever.
+    #[must_use]
+    pub fn request_of(&self, spec: &PodSpec) -> Resources {
+        Resources::of_pod(spec, self.node.default_memory_bytes)
     }
 
     /// What time it is for this host (wall time).

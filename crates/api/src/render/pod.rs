@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{condition, container, text, time};
 use crate::defaults::pod_only;
-use crate::{ContainerStatus, Pod, Usage, qos};
+use crate::{ContainerStatus, Phase, Pod, Usage, qos};
 
 /// Label and annotation that hold the completion index.
 const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
@@ -178,6 +178,8 @@ impl Pod {
 
     fn status_object(&self, spec: &core::PodSpec) -> core::PodStatus {
         let status = &self.status;
+        // A kubelet says how containers are, and none has the pod before it is bound.
+        let is_bound = status.scheduled.is_some() || status.phase != Phase::Pending;
         let tells = !condition::is_unschedulable(status);
         let statuses = |containers: &[core::Container], statuses: &[ContainerStatus]| {
             let list: Vec<_> = containers
@@ -185,7 +187,7 @@ impl Pod {
                 .zip(statuses)
                 .map(|(container, status)| container::status(self, container, status))
                 .collect();
-            (!list.is_empty()).then_some(list)
+            (is_bound && !list.is_empty()).then_some(list)
         };
         let init = spec.init_containers.as_deref().unwrap_or_default();
         core::PodStatus {

@@ -104,6 +104,10 @@ fn node(api: &Api, name: &str) -> Value {
         "kind": "Node",
         "metadata": {
             "name": name,
+            "annotations": {
+                // Who adds up the requests of pods misses these.
+                "wasmjob.dev/default-memory": format!("{}Ki", api.host.default_memory() >> 10),
+            },
             "labels": {
                 "kubernetes.io/arch": arch(),
                 "kubernetes.io/hostname": name,

@@ -121,11 +121,13 @@ impl Node {
         let uid = run.pod.uid;
         self.timers.cancel(run.deadline_timer.take());
         self.timers.cancel(run.renewal_timer.take());
-        if run.stage == Stage::Queued {
+        if run.in_line {
             self.admission.forget(uid, run.prepared.priority);
         } else {
-            let (request, priority) = (run.prepared.request, run.prepared.priority);
-            self.admission.release(uid, request, priority);
+            if run.stage != Stage::Queued {
+                let (request, priority) = (run.prepared.request, run.prepared.priority);
+                self.admission.release(uid, request, priority);
+            }
             for name in config_names(run) {
                 if let Some(users) = self.config_users.get_mut(&name) {
                     users.remove(&uid);

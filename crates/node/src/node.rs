@@ -214,7 +214,8 @@ pub struct Node {
     pub(crate) exec_slots: u32,
     /// Containers that wait for a slot of the pool.
     pub(crate) slot_waiters: VecDeque<(Uid, Slot)>,
-    /// Pods that have been admitted, by what they refer to.
+    /// Pods that have been admitted, by what they refer to, and those that wait for a
+    /// claim.
     pub(crate) config_users: HashMap<ConfigName, HashSet<Uid>>,
     changed: Vec<Uid>,
     pub(crate) ended: Vec<Update>,
@@ -295,12 +296,10 @@ impl Node {
     pub fn start(&mut self, pod: Arc<Pod>) {
         let prepared = self.template(&pod.template);
         let uid = pod.uid;
-        self.admission
-            .push(uid, prepared.request, prepared.priority);
-        self.room = true;
         let run = PodRun::new(pod, prepared);
         self.pods.insert(uid, run);
         self.changed.push(uid);
+        self.stand_in_line(uid);
     }
 
     /// Ends the pod `uid`: within `grace` if it hears signals, else at once.
@@ -437,6 +436,10 @@ impl Node {
             let Some(run) = self.pods.get(&uid) else {
                 continue;
             };
+            if run.stage == Stage::Queued {
+                self.stand_in_line(uid);
+                continue;
+            }
             if name.kind == ConfigKind::NetworkPolicies {
                 network::narrow(run, &*self.objects);
                 continue;

@@ -75,6 +75,8 @@ pub(crate) struct PodRun {
     pub(crate) image_backoff: PullBackoff,
     pub(crate) volumes: Option<Arc<Volumes>>,
     pub(crate) volume_backoff: Backoff,
+    /// It waits for room, and for nothing else.
+    pub(crate) in_line: bool,
     /// Its directories wait for something.
     pub(crate) volumes_wait: bool,
     /// What they are made of has changed since they were begun.
@@ -188,6 +190,7 @@ impl PodRun {
             image_backoff: PullBackoff::default(),
             volumes: None,
             volume_backoff: Backoff::default(),
+            in_line: false,
             volumes_wait: false,
             volumes_again: false,
             init: prepared

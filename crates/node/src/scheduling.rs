@@ -10,19 +10,43 @@ use crate::network;
 use crate::node::{Node, config_names};
 use crate::pod::{Ending, Stage};
 use crate::timers::Timer;
+use crate::{ConfigKind, ConfigName, Objects};
 
 /// A pod that makes room has no longer than that, whatever grace it was given: others
 /// wait for it, and its owner is not to decide for how long.
 const PREEMPTION_GRACE_MAX: Duration = Duration::from_secs(30);
 
 impl Node {
+    /// Lets the pod wait for room, if the claims are there that it needs.
+    pub(crate) fn stand_in_line(&mut self, uid: Uid) {
+        let Some(run) = self.pods.get_mut(&uid) else {
+            return;
+        };
+        if run.in_line || run.ending.is_some() {
+            return;
+        }
+        let is_claim = |name: &ConfigName| name.kind == ConfigKind::Claim;
+        let claims: Vec<ConfigName> = config_names(run).filter(is_claim).collect();
+        if let Some(lacks) = claims.iter().find_map(|name| missing(&*self.objects, name)) {
+            for name in claims {
+                self.config_users.entry(name).or_default().insert(uid);
+            }
+            return self.waits(uid, format!("0/1 nodes are available: {lacks}."));
+        }
+        run.in_line = true;
+        self.admission
+            .push(uid, run.prepared.request, run.prepared.priority);
+        self.room = true;
+    }
+
     pub(crate) fn admit(&mut self) {
         let mut waiting = Vec::new();
         for turn in self.admission.turns() {
             match turn {
                 Turn::Admitted(uid) => self.admitted(uid),
                 Turn::Waits(uid, lacks) => {
-                    self.waits(uid, &lacks);
+                    let lacks = lacks.join(", 1 ");
+                    self.waits(uid, format!("0/1 nodes are available: 1 {lacks}."));
                     waiting.push(uid);
                 }
             }
@@ -86,11 +110,10 @@ impl Node {
         }
     }
 
-    pub(crate) fn waits(&mut self, uid: Uid, lacks: &[&str]) {
+    fn waits(&mut self, uid: Uid, message: String) {
         let Some(run) = self.pods.get_mut(&uid) else {
             return;
         };
-        let message = format!("0/1 nodes are available: 1 {}.", lacks.join(", 1 "));
         if run.status.message.as_deref() == Some(&*message) {
             return;
         }
@@ -111,6 +134,7 @@ impl Node {
         run.status.reason = None;
         run.status.message = None;
         run.stage = Stage::Images;
+        run.in_line = false;
         run.dirty = true;
         if self.told.may(self.clock.monotonic()) {
             let (pod, node) = (&run.pod, &self.config.name);
@@ -133,5 +157,17 @@ impl Node {
         network::narrow(run, &*self.objects);
         self.touch(uid);
         self.want_images(uid);
+    }
+}
+
+/// Why a pod with that claim cannot be bound, in the scheduler's words.
+fn missing(objects: &dyn Objects, claim: &ConfigName) -> Option<String> {
+    let name = &claim.name;
+    match objects.claim(&claim.namespace, name) {
+        None => Some(format!("persistentvolumeclaim {name:?} not found")),
+        Some(it) if it.metadata.deletion_timestamp.is_some() => {
+            Some(format!("persistentvolumeclaim {name:?} is being deleted"))
+        }
+        Some(_) => None,
     }
 }

@@ -119,9 +119,10 @@ fn a_pod_that_is_not_bound_has_no_containers_yet() {
         "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, \
          containers: [{name: main, image: quick, resources: {requests: {cpu: '90000'}}}]}}",
     );
-    served.wait_for_phase("p", "Pending");
-    let pod = served.get_json("/api/v1/namespaces/default/pods/p");
-    assert_eq!(pod["status"]["conditions"][0]["reason"], "Unschedulable");
+    let pod = || served.get_json("/api/v1/namespaces/default/pods/p");
+    served.wait(|| pod()["status"]["conditions"][0]["reason"] == "Unschedulable");
+    let pod = pod();
+    assert_eq!(pod["status"]["phase"], "Pending");
     assert!(pod["status"].get("containerStatuses").is_none(), "{pod}");
 }
 

@@ -250,6 +250,49 @@ fn a_claim_is_bound_and_its_volume_goes_with_it() {
 }
 
 #[test]
+fn a_pod_is_bound_once_its_claims_are_there() {
+    let api = Api::start();
+    block_on(async {
+        let mut client = api.client();
+        let volume =
+            |name: &str| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } });
+        let pod = json!({ "metadata": { "name": "user" }, "spec": {
+            "containers": [{ "name": "c", "image": "none" }],
+            "volumes": [volume("data"), volume("more")] } });
+        let pods = "/api/v1/namespaces/default/pods";
+        assert_eq!(client.json("POST", pods, &pod).await.code, 201);
+        let user = format!("{pods}/user");
+        let lacks = |name: &'static str| {
+            let text =
+                format!("0/1 nodes are available: persistentvolumeclaim {name:?} not found.");
+            move |found: Option<&Value>| {
+                let bound = found.map(|it| &it["status"]["conditions"][0]);
+                bound.is_some_and(|it| it["reason"] == "Unschedulable" && it["message"] == text)
+            }
+        };
+        until(&mut client, &user, lacks("data")).await;
+        claim(&mut client, "data", &json!({})).await;
+        until(&mut client, &user, lacks("more")).await;
+        let waits = find(&mut client, &user).await.unwrap();
+        assert_eq!(waits["spec"].get("nodeName"), None);
+        claim(&mut client, "more", &json!({})).await;
+        until(&mut client, &user, |found| {
+            found.is_some_and(|it| it["spec"]["nodeName"].is_string())
+        })
+        .await;
+        // One that is deleted while it waits leaves nothing behind.
+        let pod = json!({ "metadata": { "name": "other" }, "spec": {
+            "containers": [{ "name": "c", "image": "none" }], "volumes": [volume("third")] } });
+        assert_eq!(client.json("POST", pods, &pod).await.code, 201);
+        let other = format!("{pods}/other");
+        until(&mut client, &other, lacks("third")).await;
+        delete(&mut client, &other, "Background").await;
+        until_gone(&mut client, &other).await;
+        claim(&mut client, "third", &json!({})).await;
+    });
+}
+
+#[test]
 fn a_volume_that_is_to_be_retained_is_released() {
     let api = Api::start();
     block_on(async {

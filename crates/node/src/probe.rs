@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use wasmjob_sandbox::{Exit, Output, Stream};
+use wasmjob_sandbox::{Exit, KillReason, Output, Stream};
 
 use crate::template::{ProbeSpec, Probes};
 
@@ -104,9 +104,11 @@ pub(crate) fn failure(exit: &Exit, output: &str) -> Option<String> {
         Exit::Code(0) => None,
         Exit::Code(code) if output.is_empty() => Some(format!("exit code {code}")),
         Exit::Code(_) => Some(output.to_owned()),
+        Exit::OutOfMemory { .. } | Exit::Killed(KillReason::Memory) => {
+            Some("memory limit exceeded: a probe has what its container leaves of it".to_owned())
+        }
         Exit::Killed(_) => Some("command timed out".to_owned()),
         Exit::Trap(text) | Exit::Start(text) | Exit::Host(text) => Some(text.clone()),
-        Exit::OutOfMemory { .. } => Some("memory limit exceeded".to_owned()),
         Exit::OutOfFuel => Some("fuel used up".to_owned()),
     }
 }

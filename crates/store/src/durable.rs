@@ -47,9 +47,10 @@ use redb::TableDefinition;
 ///
 /// Format 2 knows generic objects, the metadata of single pods, and events that
 /// count; format 3 has a pod spec once, however many Jobs and templates have it; in format 4
-/// Secrets may be encrypted; format 5 knows how much a container has written.
+/// Secrets may be encrypted; format 5 knows how much a container has written; format 6
+/// knows what a file gave of its pods.
 /// What older ones wrote can be read, and is written anew when it changes.
-pub(crate) const FORMAT: u64 = 5;
+pub(crate) const FORMAT: u64 = 6;
 
 /// What describes the store itself.
 pub(crate) const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");

@@ -93,6 +93,11 @@ pub struct ManifestObject {
     pub namespace: Arc<str>,
     /// Its name.
     pub name: Arc<str>,
+    /// A digest of what the file gave, of an object that comes in as something else: what
+    /// was made of it tells no more whether the file says another thing now. It stands
+    /// behind the others in the row.
+    #[serde(skip)]
+    pub given: Option<[u8; 32]>,
 }
 
 /// An event and what it is about.

@@ -287,7 +287,7 @@ fn objects(
             }
             Some((Row::Manifest, _)) => others.push(Stored {
                 revision: *revision,
-                object: Object::Manifest(Arc::new(record::from_bytes(bytes)?)),
+                object: Object::Manifest(Arc::new(record::manifest_from_bytes(bytes)?)),
             }),
             Some((Row::Generic, _)) => {
                 let read = seal::unseal(record::from_bytes(bytes)?, known.key())?;

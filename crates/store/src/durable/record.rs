@@ -21,7 +21,7 @@ use wasmjob_api::{
     CronJob, CronJobSpec, Deletion, Event, Job, JobSpec, JobStatus, OwnerJob, Pod, PodTemplate, Uid,
 };
 
-use crate::{EventRecord, Key, Kind};
+use crate::{EventRecord, Key, Kind, ManifestRecord};
 
 /// A row's key: what it is, and of which object.
 pub(super) type RowKey = [u8; 17];
@@ -371,6 +371,25 @@ impl PodIn {
     }
 }
 
+/// A file's record, and behind it what was given of each of its objects. What was written
+/// before format 6 ends with the record.
+pub(super) fn manifest_to_bytes(record: &ManifestRecord) -> Result<Vec<u8>, RowError> {
+    let objects = record.objects.iter();
+    let given: Vec<_> = objects.map(|object| object.given).collect();
+    to_bytes(&(record, given))
+}
+
+pub(super) fn manifest_from_bytes(bytes: &[u8]) -> Result<ManifestRecord, RowError> {
+    let (mut record, rest) = postcard::take_from_bytes::<ManifestRecord>(bytes)?;
+    if !rest.is_empty() {
+        let given: Vec<Option<[u8; 32]>> = from_bytes(rest)?;
+        for (object, given) in record.objects.iter_mut().zip(given) {
+            object.given = given;
+        }
+    }
+    Ok(record)
+}
+
 #[derive(Serialize, Deserialize)]
 struct EventRow<S, E> {
     regarding: (Kind, Uid),
@@ -564,6 +583,23 @@ mod tests {
         }
     }
 
+    fn manifest() -> ManifestRecord {
+        ManifestRecord {
+            uid: Uid::from_random(5),
+            file: "f".into(),
+            digest: "d".into(),
+            objects: vec![crate::ManifestObject {
+                key: Key {
+                    kind: Kind::Pod,
+                    uid: Uid::from_random(2),
+                },
+                namespace: "n".into(),
+                name: "p".into(),
+                given: Some([7; 32]),
+            }],
+        }
+    }
+
     fn event() -> EventRecord {
         EventRecord {
             uid: Uid::from_random(3),
@@ -613,8 +649,8 @@ mod tests {
     /// When this fails, disks that were written before cannot be read: raise
     /// `FORMAT`, and read the older one.
     #[test]
-    fn the_form_of_rows_is_that_of_format_5() {
-        assert_eq!(super::super::FORMAT, 5);
+    fn the_form_of_rows_is_that_of_format_6() {
+        assert_eq!(super::super::FORMAT, 6);
         let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let generic = crate::GenericObject {
             uid: Uid::from_random(4),
@@ -636,6 +672,7 @@ mod tests {
             hex(to_bytes(&writer).unwrap()),
             hex(event_to_bytes(&event()).unwrap()),
             hex(to_bytes(&generic).unwrap()),
+            hex(manifest_to_bytes(&manifest()).unwrap()),
         ];
         insta::assert_snapshot!(rows.join("\n"), @"
         0764656661756c74016a80a8d6b90702012e0c7b226e616d65223a226a227d0f7b2274656d706c617465223a7b7d7d07
@@ -645,6 +682,7 @@ mod tests {
         000003040900
         01828080808080808080818002016e017001015202047465787480c0b2cd3b076b7562656c657480c0b2cd3b0100
         8480808080808080808180020172000167027b7d
+        858080808080808080818002016601640101828080808080808080818002016e017001010707070707070707070707070707070707070707070707070707070707070707
         ");
     }
 
@@ -663,6 +701,17 @@ mod tests {
         let read = event_from_bytes(event().uid, &bytes).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", event()));
         assert!(event_from_bytes(event().uid, &bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn a_file_of_format_5_says_nothing_of_what_was_given() {
+        let mut manifest = manifest();
+        let read = manifest_from_bytes(&manifest_to_bytes(&manifest).unwrap()).unwrap();
+        assert_eq!(read, manifest);
+        let old = to_bytes(&manifest).unwrap();
+        manifest.objects[0].given = None;
+        assert_eq!(manifest_from_bytes(&old).unwrap(), manifest);
+        assert!(manifest_from_bytes(&old[..old.len() - 1]).is_err());
     }
 
     /// What format 2 wrote for the same Job and template.

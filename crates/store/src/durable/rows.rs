@@ -169,7 +169,7 @@ impl Rows {
             }
             Write::Put(Object::Manifest(manifest)) => {
                 let id = manifest.uid.bits();
-                put(out, Row::Manifest, id, record::to_bytes(&**manifest)?);
+                put(out, Row::Manifest, id, record::manifest_to_bytes(manifest)?);
             }
             Write::Put(Object::Generic(generic)) => {
                 let id = generic.uid.bits();

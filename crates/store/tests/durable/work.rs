@@ -317,6 +317,7 @@ impl Work {
                 },
                 namespace: "default".into(),
                 name: "a".into(),
+                given: self.random.random::<bool>().then(|| self.random.random()),
             }],
         });
         self.manifests.retain(|known| known.uid != uid);

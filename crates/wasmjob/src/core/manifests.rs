@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use wasmjob_api::Uid;
+use wasmjob_api::k8s_openapi::api::core::v1 as core;
 use wasmjob_node::Clock as _;
 use wasmjob_store::{Key, Kind, ManifestObject, ManifestRecord, Object};
 
@@ -40,7 +42,7 @@ pub struct ManifestChanges {
 }
 
 enum Step {
-    Create(Prepared),
+    Create(Prepared, Option<[u8; 32]>),
     Update(Update, ManifestObject),
 }
 
@@ -63,14 +65,16 @@ impl Core {
         for new in manifest.objects {
             let names = new.names();
             let kind = new.kind();
+            let given = given(&new);
             let existing = names.and_then(|names| Some((self.named_as(&new, &names)?, names)));
             let step = match existing {
-                None => Step::Create(self.prepare(new, now)?),
+                None => Step::Create(self.prepare(new, now)?, given),
                 Some((uid, (namespace, name))) => {
                     let object = ManifestObject {
                         key: Key { kind, uid },
                         namespace,
                         name,
+                        given,
                     };
                     self.check_owner(&manifest.file, &object)?;
                     self.check_stays(&object)?;
@@ -79,7 +83,13 @@ impl Core {
                         New::CronJob(cron_job, base) => {
                             self.prepare_cron_job_update(uid, *cron_job, base)?
                         }
-                        New::Pod(pod, _) => self.check_pod_update(uid, *pod)?,
+                        New::Pod(pod, _) => {
+                            let objects = record.iter().flat_map(|old| &old.objects);
+                            let mut before = objects.filter(|old| old.key == object.key);
+                            let before = before.find_map(|old| old.given);
+                            let is_same = given.is_some() && before == given;
+                            self.check_pod_update(uid, *pod, is_same)?
+                        }
                         New::Kept(kept) => self.prepare_kept_update(uid, *kept)?,
                     };
                     Step::Update(update, object)
@@ -88,7 +98,7 @@ impl Core {
             steps.push(step);
         }
         let new = steps.iter().filter_map(|step| match step {
-            Step::Create(prepared) => Some(prepared),
+            Step::Create(prepared, _) => Some(prepared),
             Step::Update(..) => None,
         });
         self.check_newcomers(new)?;
@@ -96,13 +106,14 @@ impl Core {
         let mut objects = Vec::with_capacity(steps.len());
         for step in steps {
             match step {
-                Step::Create(prepared) => {
+                Step::Create(prepared, given) => {
                     let made = self.create(turn, prepared);
                     changes.created += 1;
                     objects.push(ManifestObject {
                         key: made.key,
                         namespace: made.namespace,
                         name: made.name,
+                        given,
                     });
                 }
                 Step::Update(update, object) => {
@@ -203,16 +214,20 @@ impl Core {
         )))
     }
 
-    /// A pod's spec does not change.
+    /// A pod's spec does not change. One `is_same` that the file gave before; what came in
+    /// is that with what admission gave it, by the policies of that time.
     fn check_pod_update(
         &self,
         uid: Uid,
-        new: wasmjob_api::k8s_openapi::api::core::v1::Pod,
+        mut new: core::Pod,
+        is_same: bool,
     ) -> Result<Update, ApplyError> {
         let Some(pod) = self.pod(uid) else {
             return Ok(Update::Same);
         };
-        if new.spec.as_ref() == Some(&*pod.template.spec) {
+        let stands = |new: &core::Pod| new.spec.as_ref() == Some(&*pod.template.spec);
+        // Not known of one that came in otherwise, or before this was kept.
+        if is_same || stands(&new) || self.admit_pod(&mut new).is_ok() && stands(&new) {
             return Ok(Update::Same);
         }
         Err(ApplyError::Invalid(format!(
@@ -236,4 +251,14 @@ impl Core {
             ))),
         }
     }
+}
+
+/// Stands for what a file gives of a pod.
+fn given(new: &New) -> Option<[u8; 32]> {
+    let New::Pod(pod, _) = new else {
+        return None;
+    };
+    // Kubernetes' types always have a form as JSON.
+    let spec = serde_json::to_vec(&pod.spec).unwrap_or_default();
+    Some(Sha256::digest(spec).into())
 }

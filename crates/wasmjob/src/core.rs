@@ -19,6 +19,7 @@ mod cron;
 mod events;
 mod garbage;
 mod jobs;
+mod lines;
 mod mailbox;
 mod manifests;
 mod pods;
@@ -201,7 +202,7 @@ impl Core {
             // Starting and stopping pods may have ended some at once.
             let more = self.node.has_ended()
                 || self.draining.is_none()
-                    && !(self.dirty.is_empty() && self.policies.freed.is_empty())
+                    && !(self.dirty.is_empty() && self.policies.lines.is_quiet())
                 || self.begins() && !self.dirty_cron.is_empty();
             if more && !self.is_backlogged() || self.mailbox.woken.load(Ordering::Acquire) {
                 continue;

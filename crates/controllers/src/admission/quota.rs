@@ -86,6 +86,28 @@ impl Quota {
             .unwrap_or(u32::MAX)
     }
 
+    /// Whether such a pod could come in if nothing else were used.
+    #[must_use]
+    pub fn may_hold(&self, pod: &PodClaim) -> bool {
+        if !self.takes(pod) {
+            return true;
+        }
+        let counts = |name: &str| self.hard.contains_key(name);
+        let mut parts = self.counted(&pod.live);
+        pod.check_asks(counts).is_ok()
+            && parts.all(|(name, part)| part.quantity <= self.hard[name].quantity)
+    }
+
+    /// Whether it has no room for any pod, whatever that asks for.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let is_used_up = |name: &&str| {
+            let hard = self.hard.get(*name);
+            hard.is_some_and(|hard| self.used_of(name).quantity >= hard.quantity)
+        };
+        self.scopes.is_empty() && ["pods", "count/pods"].iter().any(is_used_up)
+    }
+
     /// Whether there is room for an object other than a pod, which takes `usage` more.
     ///
     /// # Errors
@@ -229,6 +251,8 @@ mod tests {
             quota.check_pod(&pod).unwrap_err(),
             "exceeded quota: q, requested: pods=1,requests.cpu=500m, used: pods=2,requests.cpu=1, limited: pods=2,requests.cpu=1"
         );
+        // If the others go, there is room again.
+        assert!(quota.may_hold(&pod) && quota.is_full());
         // One has ended: it is there still.
         assert_eq!(
             quota.pod_changed(&pod, Some(true), Some(false)),
@@ -239,6 +263,7 @@ mod tests {
             "count/pods=2,limits.memory=256Mi,pods=1,requests.cpu=500m"
         );
         assert_eq!(quota.room(&pod), 1);
+        assert!(!quota.is_full());
         assert_eq!(quota.pod_changed(&pod, Some(false), None), Charged::Less);
         assert_eq!(
             used(&quota),
@@ -257,6 +282,10 @@ mod tests {
             "failed quota: q: must specify limits.memory for: a,b; memory for: a,b; requests.cpu for: b"
         );
         assert_eq!(strict.room(&two), 0);
+        assert!(!strict.may_hold(&two));
+        let large = r#"{"containers":[{"name":"c","resources":{"limits":{"memory":"2Gi"},"requests":{"cpu":"1"}}}]}"#;
+        assert!(!strict.may_hold(&pod(large)));
+        assert!(strict.may_hold(&pod(&large.replace("2Gi", "1Gi"))));
         // Not of storage, as in Kubernetes.
         let storage = quota(r#"{"hard":{"requests.ephemeral-storage":"1Gi"}}"#);
         assert!(storage.check_pod(&two).is_ok());

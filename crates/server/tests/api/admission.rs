@@ -269,7 +269,8 @@ fn a_quota_is_charged_and_freed() {
         let lie = json!({ "status": { "used": { "pods": "0" } } });
         let headers = [("content-type", "application/merge-patch+json")];
         let path = format!("{QUOTAS}/r/status");
-        client.send("PATCH", &path, &headers, lie.to_string()).await;
+        let answer = client.send("PATCH", &path, &headers, lie.to_string()).await;
+        assert_eq!(answer.code, 200, "{}", answer.text());
         assert_eq!(used(&mut client, "r").await["pods"], "3");
     });
 }
@@ -538,6 +539,57 @@ fn the_slot_of_a_cron_job_waits_for_a_quota() {
             jobs["items"].as_array().is_some_and(|all| all.len() == 1)
         })
         .await;
+    });
+}
+
+#[test]
+fn jobs_that_can_never_come_in_are_in_nobodys_way() {
+    let api = api();
+    block_on(async {
+        let mut client = api.client();
+        let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": {
+            "pods": "1", "limits.memory": "1Gi" } } });
+        create(&mut client, QUOTAS, &quota).await;
+        let with = |name: &str, completions, memory: &str| {
+            let mut job = job(name, "quick", completions, 1);
+            let container = &mut job["spec"]["template"]["spec"]["containers"][0];
+            container["resources"] = json!({ "limits": { "memory": memory } });
+            job
+        };
+        for number in 0..70 {
+            // One half says nothing of memory, the other half asks for too much.
+            let name = format!("never{number}");
+            let never = match number % 2 {
+                0 => job(&name, "quick", 1, 1),
+                _ => with(&name, 1, "2Gi"),
+            };
+            create(&mut client, JOBS, &never).await;
+        }
+        create(&mut client, JOBS, &with("long", 100_000, "64Mi")).await;
+        let is_running = |job: &Value| job["status"]["active"] == 1;
+        until(&mut client, &format!("{JOBS}/long"), is_running).await;
+        create(&mut client, JOBS, &with("short", 1, "64Mi")).await;
+        until(&mut client, &format!("{JOBS}/short"), |job| {
+            job["status"]["succeeded"] == 1
+        })
+        .await;
+        let long = client.get(&format!("{JOBS}/long")).await.json();
+        assert_eq!(long["status"]["conditions"], Value::Null);
+        let succeeded = long["status"]["succeeded"].as_u64().unwrap_or_default();
+        // By its back-off alone it would have waited a second.
+        assert!(succeeded < 2000, "{succeeded}");
+        // What they wait for comes with another policy.
+        let path = format!("{JOBS}/long?propagationPolicy=Background");
+        client.send("DELETE", &path, &[], "").await;
+        let range = json!({ "metadata": { "name": "l" }, "spec": { "limits": [{
+            "type": "Container", "default": { "memory": "64Mi" } }] } });
+        create(&mut client, LIMITS, &range).await;
+        for number in (0..70).step_by(2) {
+            until(&mut client, &format!("{JOBS}/never{number}"), |job| {
+                job["status"]["succeeded"] == 1
+            })
+            .await;
+        }
     });
 }
 

@@ -5,7 +5,7 @@
 //! commit: two pods never get the last place of a quota. Where a namespace has no quota,
 //! nothing is counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foldhash::HashMap;
@@ -21,6 +21,7 @@ use wasmjob_store::{GenericObject, Object};
 
 use super::Core;
 use super::commands::Names;
+use super::lines::Lines;
 use super::turn::Turn;
 use crate::objects::ACCOUNTS;
 
@@ -39,11 +40,8 @@ pub(super) struct Policies {
     accounts: HashMap<Names, Account>,
     /// Counts the changes of all of it: what was decided before is decided anew.
     pub(super) version: u64,
-    /// Namespaces in which there may be room that was not there.
-    pub(super) freed: BTreeSet<Arc<str>>,
-    /// Jobs that wait for room, by namespace and in the order in which they began to.
-    pub(super) waiting: HashMap<Arc<str>, BTreeMap<u64, Uid>>,
-    pub(super) next_place: u64,
+    /// Who waits for room.
+    pub(super) lines: Lines,
     /// All objects are known, so that they can be counted.
     counts: bool,
 }
@@ -154,7 +152,7 @@ impl Policies {
             return;
         }
         if charged.contains(&Charged::Less) {
-            self.freed.insert(Arc::clone(namespace));
+            self.lines.free(namespace);
         }
         if let Some(own) = self.namespaces.get_mut(namespace) {
             own.is_dirty = true;
@@ -165,10 +163,8 @@ impl Policies {
     fn changed(&mut self, namespace: Option<&Arc<str>>) {
         self.version += 1;
         match namespace {
-            Some(namespace) => {
-                self.freed.insert(Arc::clone(namespace));
-            }
-            None => self.freed.extend(self.waiting.keys().cloned()),
+            Some(namespace) => self.lines.decide_anew(namespace),
+            None => self.lines.decide_all_anew(),
         }
     }
 }

@@ -1,17 +1,19 @@
 //! Jobs whose pods found no room: what they say, and when they try again.
 //!
 //! A Job says `FailedCreate` and tries again after a back-off, as Kubernetes' Job controller
-//! does. Those of a namespace also stand in line: when something is freed there, the first
-//! of them try at once, and who finds room lets the next ones try.
+//! does. Those of a namespace also stand in line (`core::lines`): when something is freed
+//! there, the first of them for which there is room try at once.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use wasmjob_api::{Event, Job, Uid};
+use wasmjob_controllers::admission::Quota;
 use wasmjob_controllers::job::pod_name_prefix;
 
 use super::Core;
 use super::admission::{Refusal, Room};
+use super::lines::Place;
 use super::turn::Turn;
 
 /// The first and the longest back-off of a Job whose pods are refused
@@ -19,8 +21,11 @@ use super::turn::Turn;
 const BACKOFF_FIRST: SignedDuration = SignedDuration::from_secs(1);
 const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
 
-/// Jobs that are looked at when something was freed; if they find room, so are more.
+/// Jobs of a namespace that one turn lets try for what was freed.
 const WOKEN_MAX: usize = 64;
+
+/// Jobs of a line that one turn asks whether there is room for them.
+const ASKED_MAX: usize = 1024;
 
 /// A Job's pods were refused.
 #[derive(Default)]
@@ -31,7 +36,7 @@ pub(crate) struct Refused {
     /// Something was freed, and it is tried sooner.
     pub(super) is_woken: bool,
     /// Its place among those that wait.
-    place: Option<u64>,
+    place: Option<Place>,
 }
 
 impl Core {
@@ -52,6 +57,7 @@ impl Core {
         if room.waits.is_some() {
             return room.waits;
         }
+        self.take_place(uid);
         let entry = self.jobs.get_mut(&uid)?;
         let was_woken = std::mem::take(&mut entry.refused.is_woken);
         if let Some(until) = entry
@@ -66,19 +72,30 @@ impl Core {
         let why = self.why_refused(uid, &job)?;
         let text = format!("Error creating: {why}");
         self.job_event(turn, &job, Event::warning("FailedCreate", text));
-        let place = self.policies.next_place;
         let refused = &mut self.jobs.get_mut(&uid)?.refused;
         let delay = BACKOFF_FIRST.saturating_mul(1 << refused.times.min(6));
         let until = now.saturating_add(delay.min(BACKOFF_MAX)).ok()?;
         refused.times = refused.times.saturating_add(1);
         refused.until = Some(until);
-        if refused.place.is_none() {
-            refused.place = Some(place);
-            self.policies.next_place += 1;
-            let waiting = self.policies.waiting.entry(Arc::clone(&job.namespace));
-            waiting.or_default().insert(place, uid);
-        }
         Some(until)
+    }
+
+    /// The Job stands in line, if others can make room for it.
+    fn take_place(&mut self, uid: Uid) {
+        let Some(entry) = self.jobs.get_mut(&uid) else {
+            return;
+        };
+        let came = entry.admitted.as_ref().map(|it| it.outcome.as_ref());
+        let claim = came.and_then(|came| came.ok()?.claim.as_ref());
+        let (policies, namespace) = (&mut self.policies, &entry.job.namespace);
+        let quotas = policies.quotas(namespace).map(|own| &own.quotas);
+        let has_place = claim.is_some_and(|claim| {
+            let mut quotas = quotas.into_iter().flatten();
+            quotas.all(|(_, quota)| quota.may_hold(claim))
+        });
+        let refused = &mut entry.refused;
+        let lines = &mut policies.lines;
+        refused.place = Some(lines.wait(namespace, uid, refused.place, has_place));
     }
 
     /// What is against one more pod of the Job. Its name would be generated, so what
@@ -104,33 +121,65 @@ impl Core {
         };
         let refused = std::mem::take(&mut entry.refused);
         if let Some(place) = refused.place {
-            let namespace = Arc::clone(&entry.job.namespace);
-            if let Some(waiting) = self.policies.waiting.get_mut(&namespace) {
-                waiting.remove(&place);
-                if waiting.is_empty() {
-                    self.policies.waiting.remove(&namespace);
-                }
-            }
-            // There may be room for the next as well.
-            self.policies.freed.insert(namespace);
+            let (lines, namespace) = (&mut self.policies.lines, &entry.job.namespace);
+            lines.leave(namespace, uid, place);
+            // What it was offered and does not take is for the next ones.
+            lines.free(namespace);
         }
     }
 
     /// Looks at Jobs that wait for room where there may be some; whether there are such.
     pub(super) fn wake_refused(&mut self) -> bool {
-        let mut some = false;
-        for namespace in std::mem::take(&mut self.policies.freed) {
-            let waiting = self.policies.waiting.get(&namespace);
-            let first = waiting.into_iter().flat_map(|all| all.values());
-            let first: Vec<Uid> = first.take(WOKEN_MAX).copied().collect();
-            for uid in first {
-                if let Some(entry) = self.jobs.get_mut(&uid) {
-                    entry.refused.is_woken = true;
+        if self.policies.lines.is_quiet() {
+            return false;
+        }
+        let mut woken = self.policies.lines.take_aside();
+        for namespace in self.policies.lines.walked() {
+            self.offer(&namespace, &mut woken);
+        }
+        for uid in &woken {
+            if let Some(entry) = self.jobs.get_mut(uid) {
+                entry.refused.is_woken = true;
+            }
+            self.mark(*uid);
+        }
+        !woken.is_empty()
+    }
+
+    /// Finds those of a line for which there is room, until nothing is left for others.
+    fn offer(&mut self, namespace: &Arc<str>, woken: &mut Vec<Uid>) {
+        let own = self.policies.quotas(namespace).into_iter();
+        let quotas = own.flat_map(|own| own.quotas.values());
+        let mut left: Vec<Quota> = quotas.cloned().collect();
+        let ahead = self.policies.lines.ahead(namespace, ASKED_MAX);
+        let last = ahead.last().filter(|_| ahead.len() == ASKED_MAX);
+        let mut upto = last.map(|(number, _)| *number);
+        let mut offered = 0;
+        for (number, uid) in ahead {
+            if left.iter().any(Quota::is_full) {
+                upto = None;
+                break;
+            }
+            let claim = match self.admitted(uid) {
+                Some(Err(_)) => continue,
+                Some(Ok(came)) => came.claim.clone(),
+                None => None,
+            };
+            if let Some(claim) = claim {
+                if left.iter().any(|quota| quota.room(&claim) == 0) {
+                    continue;
                 }
-                self.mark(uid);
-                some = true;
+                for quota in &mut left {
+                    quota.pod_changed(&claim, None, Some(true));
+                }
+            }
+            woken.push(uid);
+            offered += 1;
+            if offered == WOKEN_MAX {
+                upto = Some(number);
+                break;
             }
         }
-        some
+        self.policies.lines.came_to(namespace, upto);
     }
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use wasmjob::api::Uid;
 use wasmjob::api::manifest::{self, Source};
 use wasmjob::{
-    ApplyError, GenericObject, Host, Kind, ManifestChanges, NewObject, Replacement, Write,
+    ApplyError, GenericObject, Host, Kind, ManifestChanges, NewObject, Propagation, Replacement,
+    Write,
 };
 
 const ENDLESS: &str = "(module (func (export \"_start\") (loop (br 0))))";
@@ -14,6 +15,10 @@ fn block_on<F: Future>(future: F) -> F::Output {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
     runtime.block_on(future)
+}
+
+fn host() -> Host {
+    builder().build().unwrap()
 }
 
 fn builder() -> wasmjob::HostBuilder {
@@ -60,6 +65,14 @@ fn create(host: &Host, resource: &str, namespace: &str, value: &Value) {
 fn with_namespace(host: &Host) {
     let namespace = json!({ "metadata": { "name": "default" } });
     create(host, "namespaces", "", &namespace);
+}
+
+/// The generic object of that resource and name.
+fn object(host: &Host, resource: &str, name: &str) -> Option<Value> {
+    let found = host.store().list(Kind::Generic, |_| true).1;
+    let mut found = found.iter().filter_map(|stored| stored.object.as_generic());
+    let found = found.find(|it| &*it.resource == resource && &*it.name == name)?;
+    Some(serde_json::from_slice(&found.json).unwrap())
 }
 
 /// Puts what `edit` makes of it in the place of such an object.
@@ -115,4 +128,76 @@ fn a_pod_that_admission_gave_something_is_still_what_its_file_says() {
     let other = pod("") + &config("four");
     let error = take(&host, "a", &other).unwrap_err();
     assert!(error.to_string().contains("may not change"), "{error}");
+}
+
+fn claim(name: &str, storage: &str, metadata: &str) -> String {
+    format!(
+        "---\n{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: {name}, {metadata}}}, \
+         spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: {storage}}}}}}}}}\n"
+    )
+}
+
+#[test]
+fn a_claim_of_a_file_stays_bound() {
+    let host = host();
+    with_namespace(&host);
+    take(&host, "a", &claim("c", "1Gi", "")).unwrap();
+    edit(&host, "persistentvolumeclaims", "c", |claim| {
+        claim["spec"]["volumeName"] = "pvc-1".into();
+        claim["status"] = json!({ "phase": "Bound" });
+        claim["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
+        claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+    });
+    let bound = object(&host, "persistentvolumeclaims", "c").unwrap();
+    let labelled = claim("c", "1Gi", "labels: {a: b}, annotations: {c: d}");
+    assert_eq!(take(&host, "a", &labelled).unwrap(), changes(0, 1, 0));
+    let seen = object(&host, "persistentvolumeclaims", "c").unwrap();
+    assert_eq!(seen["metadata"]["labels"], json!({ "a": "b" }));
+    assert_eq!(
+        seen["metadata"]["annotations"],
+        json!({ "c": "d", "pv.kubernetes.io/bind-completed": "yes" })
+    );
+    let plain = claim("c", "1Gi", "");
+    assert_eq!(take(&host, "a", &plain).unwrap(), changes(0, 1, 0));
+    assert_eq!(object(&host, "persistentvolumeclaims", "c"), Some(bound));
+    let error = take(&host, "a", &claim("c", "100Gi", "")).unwrap_err();
+    assert!(error.to_string().contains("must support resize"), "{error}");
+    let limits = json!({ "metadata": { "name": "l" }, "spec": { "limits": [
+        { "type": "PersistentVolumeClaim", "max": { "storage": "512Mi" } }] } });
+    create(&host, "limitranges", "default", &limits);
+    let error = take(&host, "a", &labelled).unwrap_err();
+    assert!(error.to_string().contains("maximum storage"), "{error}");
+}
+
+#[test]
+fn what_finalizers_hold_goes_with_the_last_of_them() {
+    let host = host();
+    let held = "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: m, finalizers: [a/b]}}\n";
+    let file = claim("c", "1Gi", "finalizers: [kubernetes.io/pvc-protection]") + held;
+    take(&host, "a", &file).unwrap();
+    assert_eq!(take(&host, "a", &config("x")).unwrap(), changes(0, 1, 1));
+    // The ConfigMap is in the file still, which takes no finalizer away.
+    let map = object(&host, "configmaps", "m").unwrap();
+    assert_eq!(map["metadata"]["finalizers"], json!(["a/b"]));
+    let seen = object(&host, "persistentvolumeclaims", "c").unwrap();
+    assert!(seen["metadata"]["deletionTimestamp"].is_string(), "{seen}");
+    // What goes is not taken over, and goes all the same.
+    let error = take(&host, "b", &claim("c", "1Gi", "")).unwrap_err();
+    assert!(matches!(error, ApplyError::Terminating(_)), "{error}");
+    let removed = block_on(host.remove_file("a")).unwrap();
+    assert_eq!(removed, changes(0, 0, 1));
+    let map = object(&host, "configmaps", "m").unwrap();
+    assert!(map["metadata"]["deletionTimestamp"].is_string(), "{map}");
+    let stored = host.store().list(Kind::Generic, |_| true).1;
+    for stored in &stored {
+        block_on(host.write(Write::Delete {
+            key: stored.object.key(),
+            seen: None,
+            propagation: Propagation::Background,
+            grace: None,
+        }))
+        .unwrap();
+    }
+    let file = claim("c", "1Gi", "") + &config("other");
+    assert_eq!(take(&host, "b", &file).unwrap(), changes(2, 0, 0));
 }

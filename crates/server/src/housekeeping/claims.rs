@@ -190,8 +190,10 @@ async fn release(api: &Arc<Api>, (namespace, name): &Names) -> Result<(), WriteE
         return Ok(());
     };
     let mut claim = value_of(seen);
-    let Some(finalizers) = claim["metadata"]["finalizers"].as_array_mut() else {
-        return Ok(());
+    let fields = metadata(&mut claim);
+    let finalizers = fields.entry("finalizers").or_insert_with(|| json!([]));
+    let Some(finalizers) = finalizers.as_array_mut() else {
+        return api.erase(seen).await;
     };
     let before = finalizers.len();
     finalizers.retain(|finalizer| finalizer != PROTECTION);

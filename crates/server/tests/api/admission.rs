@@ -224,6 +224,45 @@ fn a_claim_is_held_against_limits_and_quotas() {
 }
 
 #[test]
+fn a_claim_that_nothing_holds_any_more_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::builder().data_dir(dir.path()).build().unwrap();
+    let uid = wasmjob::api::Uid::from_random(7);
+    let value = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "c", "namespace": "default", "uid": uid.to_string(),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "deletionTimestamp": "2026-01-01T00:00:00Z" },
+        "spec": { "accessModes": ["ReadWriteOnce"],
+            "resources": { "requests": { "storage": "1Gi" } } } });
+    let object = |uid, resource: &str, namespace: &str, name: &str, value: &Value| {
+        wasmjob::Write::Create(wasmjob::NewObject::Generic(wasmjob::GenericObject {
+            uid,
+            resource: resource.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+            json: serde_json::to_vec(value).unwrap().into(),
+        }))
+    };
+    block_on(async {
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": "default", "creationTimestamp": "2026-01-01T00:00:00Z" } });
+        let other = wasmjob::api::Uid::from_random(8);
+        let namespace = object(other, "namespaces", "", "default", &namespace);
+        host.write(namespace).await.unwrap();
+        let claim = object(uid, "persistentvolumeclaims", "default", "c", &value);
+        host.write(claim).await.unwrap();
+    });
+    drop(host);
+    let api = Api::start_with(Host::builder().data_dir(dir.path()));
+    block_on(async {
+        let path = "/api/v1/namespaces/default/persistentvolumeclaims/c";
+        let gone = |answer: &Value| answer["reason"] == "NotFound";
+        until(&mut api.client(), path, gone).await;
+    });
+}
+
+#[test]
 fn a_quota_is_charged_and_freed() {
     let api = api();
     block_on(async {

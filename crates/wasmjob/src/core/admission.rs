@@ -242,7 +242,7 @@ impl Core {
     }
 
     /// Whether a claim of a volume stays within the limits of its namespace.
-    fn check_claim(&self, object: &GenericObject) -> Result<(), String> {
+    pub(super) fn check_claim(&self, object: &GenericObject) -> Result<(), String> {
         let own = self.policies.namespace(&object.namespace);
         let Some(own) = own.filter(|_| &*object.resource == CLAIMS) else {
             return Ok(());

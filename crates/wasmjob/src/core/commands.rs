@@ -16,7 +16,7 @@ use wasmjob_store::{GenericObject, Key, Kind};
 
 use super::pods::grace;
 use super::turn::Turn;
-use super::write::new_generic;
+use super::write::{marked, new_generic};
 use super::{Applied, Core, New};
 use crate::ApplyError;
 use crate::cron::CronEntry;
@@ -71,7 +71,7 @@ impl New {
         }
     }
 
-    fn kind_name(&self) -> &'static str {
+    pub(super) fn kind_name(&self) -> &'static str {
         match self {
             Self::Kept(kept) => kept.kind,
             _ => kind_name(self.kind()),
@@ -274,9 +274,16 @@ impl Core {
                 }
                 self.delete_loose(turn, &pod, grace, now);
             }
-            Kind::Generic => {
-                self.delete_generic(turn, key.uid);
-            }
+            Kind::Generic => match self.held_generic(key.uid) {
+                None => {
+                    self.delete_generic(turn, key.uid);
+                }
+                Some(held) => {
+                    if let Some(marked) = marked(&held, self.clock.wall()) {
+                        self.put_generic(turn, marked);
+                    }
+                }
+            },
             Kind::Event | Kind::Manifest => turn.transaction.delete(key),
         }
     }

@@ -16,6 +16,7 @@ use wasmjob_store::{Key, Kind, ManifestObject, ManifestRecord, Object};
 use super::commands::{Prepared, kind_name};
 use super::turn::Turn;
 use super::update::Update;
+use super::write::is_terminating;
 use super::{Core, New};
 use crate::ApplyError;
 use crate::job::Propagation;
@@ -77,7 +78,7 @@ impl Core {
                         given,
                     };
                     self.check_owner(&manifest.file, &object)?;
-                    self.check_stays(&object)?;
+                    self.check_stays(&object, new.kind_name())?;
                     let update = match new {
                         New::Job(job, base) => self.prepare_job_update(uid, *job, &base)?,
                         New::CronJob(cron_job, base) => {
@@ -189,7 +190,7 @@ impl Core {
     }
 
     /// What is being deleted cannot be taken over: it would go all the same.
-    fn check_stays(&self, object: &ManifestObject) -> Result<(), ApplyError> {
+    fn check_stays(&self, object: &ManifestObject, kind: &str) -> Result<(), ApplyError> {
         let uid = object.key.uid;
         let is_going = match object.key.kind {
             Kind::Job => self
@@ -201,16 +202,17 @@ impl Core {
                 .get(&uid)
                 .is_some_and(|entry| entry.cron_job.deletion.is_some()),
             Kind::Pod => self.pod(uid).is_some_and(|pod| pod.deletion.is_some()),
-            Kind::Event | Kind::Manifest | Kind::Generic => false,
+            Kind::Generic => self
+                .generic_object(uid)
+                .is_some_and(|object| is_terminating(&object.json)),
+            Kind::Event | Kind::Manifest => false,
         };
         if !is_going {
             return Ok(());
         }
         Err(ApplyError::Terminating(format!(
-            "{} \"{}/{}\"",
-            kind_name(object.key.kind),
-            object.namespace,
-            object.name
+            "{kind} \"{}/{}\"",
+            object.namespace, object.name
         )))
     }
 

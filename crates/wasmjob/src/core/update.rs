@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use wasmjob_api::k8s_openapi::api::batch::v1 as batch;
 use wasmjob_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use wasmjob_api::manifest::Kept;
@@ -144,41 +144,43 @@ impl Core {
         }))
     }
 
-    /// What a manifest's ConfigMap or Secret makes of the one that there is.
+    /// What a manifest's ConfigMap, Secret, claim or policy makes of the one that there is.
     pub(super) fn prepare_kept_update(&self, uid: Uid, new: Kept) -> Result<Update, ApplyError> {
         let Some(row) = self.generic_object(uid) else {
             return Ok(Update::Same);
         };
         // What was kept was JSON.
         let old: Json = serde_json::from_slice(&row.json).unwrap_or_default();
-        let given = serde_json::to_value(&new.metadata).unwrap_or_default();
+        let is_claim = new.kind == "PersistentVolumeClaim";
         let mut json = new.json;
-        let mut metadata = old["metadata"].clone();
-        for field in ["labels", "annotations", "finalizers"] {
-            match (&given[field], metadata.as_object_mut()) {
-                (_, None) => {}
-                (Json::Null, Some(metadata)) => {
-                    metadata.remove(field);
-                }
-                (value, Some(metadata)) => {
-                    metadata.insert(field.to_owned(), value.clone());
-                }
+        json["metadata"] = kept_metadata(&old["metadata"], &new.metadata);
+        if let Some(fields) = json.as_object_mut() {
+            fields.remove("status");
+            if let Some(status) = old.get("status") {
+                fields.insert("status".to_owned(), status.clone());
             }
         }
-        json["metadata"] = metadata;
+        if is_claim && json["spec"]["volumeName"].is_null() && !old["spec"]["volumeName"].is_null()
+        {
+            json["spec"]["volumeName"] = old["spec"]["volumeName"].clone();
+        }
         if new.kind == "NetworkPolicy" {
             network_policy::count_change(&mut json, &old);
         }
         if json == old {
             return Ok(Update::Same);
         }
-        let errors = config::validate_update(&json, &old);
+        let errors = match is_claim {
+            true => config::validate_claim_update(&json, &old),
+            false => config::validate_update(&json, &old),
+        };
         refuse(new.kind, &new.metadata, &errors)?;
         let object = GenericObject {
             json: serde_json::to_vec(&json).unwrap_or_default().into(),
             ..(**row).clone()
         };
-        let checked = self.check_changed_generic(row, &object);
+        let checked = self.check_claim(&object);
+        let checked = checked.and_then(|()| self.check_changed_generic(row, &object));
         checked.map_err(|why| ApplyError::Forbidden {
             resource: object.resource.to_string(),
             name: object.name.to_string(),
@@ -217,6 +219,43 @@ fn taken_over(old: ObjectMeta, new: ObjectMeta) -> ObjectMeta {
         finalizers: new.finalizers,
         ..old
     }
+}
+
+/// Annotations of a claim that say what it is bound to, whose file knows nothing of them.
+const BINDING: &str = "pv.kubernetes.io/";
+
+/// As [`taken_over`], of an object that is kept as JSON. A file adds finalizers and takes
+/// none away: who needs one lets it go.
+fn kept_metadata(old: &Json, given: &ObjectMeta) -> Json {
+    let mut metadata = old.clone();
+    let Some(fields) = metadata.as_object_mut() else {
+        return metadata;
+    };
+    let mut annotations = given.annotations.clone().unwrap_or_default();
+    for (name, value) in old["annotations"].as_object().into_iter().flatten() {
+        if let Some(value) = value.as_str().filter(|_| name.starts_with(BINDING)) {
+            annotations.insert(name.clone(), value.to_owned());
+        }
+    }
+    let before = old["finalizers"].as_array().into_iter().flatten();
+    let mut finalizers: Vec<_> = before.filter_map(Json::as_str).collect();
+    for finalizer in given.finalizers.iter().flatten() {
+        if !finalizers.contains(&finalizer.as_str()) {
+            finalizers.push(finalizer);
+        }
+    }
+    let mut set = |field: &str, value: Json, is_empty: bool| {
+        if is_empty {
+            fields.remove(field);
+        } else {
+            fields.insert(field.to_owned(), value);
+        }
+    };
+    let labels = given.labels.clone().unwrap_or_default();
+    set("labels", json!(labels), labels.is_empty());
+    set("annotations", json!(annotations), annotations.is_empty());
+    set("finalizers", json!(finalizers), finalizers.is_empty());
+    metadata
 }
 
 pub(super) fn update_job(

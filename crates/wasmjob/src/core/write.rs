@@ -287,6 +287,17 @@ impl Core {
         self.generic.get(self.generic_uids.get(&uid)?)
     }
 
+    /// The object, if finalizers hold it.
+    pub(super) fn held_generic(&self, uid: Uid) -> Option<Arc<GenericObject>> {
+        let object = self.generic_object(uid)?;
+        let head: Head = serde_json::from_slice(&object.json).unwrap_or_default();
+        let own = head.metadata.finalizers.unwrap_or_default();
+        let spec = head.spec.filter(|_| &*object.resource == NAMESPACES);
+        let of_namespace = spec.and_then(|spec| spec.finalizers);
+        let is_held = !own.is_empty() || of_namespace.is_some_and(|all| !all.is_empty());
+        is_held.then(|| Arc::clone(object))
+    }
+
     pub(super) fn know_generic(&mut self, object: &Arc<GenericObject>) {
         if &*object.resource == NAMESPACES {
             let name = Arc::clone(&object.name);
@@ -498,6 +509,10 @@ pub(super) fn new_generic(mut kept: Kept, uid: Uid, now: Timestamp) -> GenericOb
     };
     let namespace = metadata.namespace.as_deref().unwrap_or_default().into();
     let name = metadata.name.as_deref().unwrap_or_default().into();
+    // What became of it is not for its author to say.
+    if let Some(fields) = kept.json.as_object_mut() {
+        fields.remove("status");
+    }
     // These types always have a form as JSON.
     kept.json["metadata"] = serde_json::to_value(metadata).unwrap_or_default();
     GenericObject {
@@ -517,20 +532,50 @@ fn names(object: &GenericObject) -> GenericNames {
     )
 }
 
-/// Whether the namespace in `json` is being deleted.
-fn is_terminating(json: &[u8]) -> bool {
-    #[derive(Default, Deserialize)]
-    struct Metadata {
-        #[serde(rename = "deletionTimestamp")]
-        deletion: Option<serde::de::IgnoredAny>,
+/// What of an object says whether it goes, and what holds it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    metadata: Metadata,
+    spec: Option<Spec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    #[serde(rename = "deletionTimestamp")]
+    deletion: Option<serde::de::IgnoredAny>,
+    finalizers: Option<Vec<String>>,
+}
+
+/// Only namespaces have finalizers here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    finalizers: Option<Vec<String>>,
+}
+
+/// Whether the object in `json` is being deleted.
+pub(super) fn is_terminating(json: &[u8]) -> bool {
+    serde_json::from_slice::<Head>(json).is_ok_and(|head| head.metadata.deletion.is_some())
+}
+
+/// The object as one that is being deleted; none if it is that already.
+pub(super) fn marked(object: &GenericObject, now: Timestamp) -> Option<GenericObject> {
+    if is_terminating(&object.json) {
+        return None;
     }
-    #[derive(Deserialize)]
-    struct Namespace {
-        #[serde(default)]
-        metadata: Metadata,
-    }
-    serde_json::from_slice::<Namespace>(json)
-        .is_ok_and(|namespace| namespace.metadata.deletion.is_some())
+    let mut json: serde_json::Value = serde_json::from_slice(&object.json).ok()?;
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let metadata = json.get_mut("metadata")?.as_object_mut()?;
+    // A time always has a form as JSON.
+    let at = serde_json::to_value(Time(second)).unwrap_or_default();
+    metadata.insert("deletionTimestamp".to_owned(), at);
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+    Some(GenericObject {
+        json: serde_json::to_vec(&json).unwrap_or_default().into(),
+        ..object.clone()
+    })
 }
 
 /// The CronJob with the metadata and spec of `new`, which is valid.

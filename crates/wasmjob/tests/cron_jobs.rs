@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use wasmjob::api::{CronJob, Job};
-use wasmjob::{Clock, Host, Key, Kind, Propagation};
+use wasmjob::api::{CronJob, Job, Uid};
+use wasmjob::{Clock, GenericObject, Host, Key, Kind, NewObject, Propagation, Write};
 
 /// A clock that stands at `start` when it is made and can be set.
 struct TestClock {
@@ -195,7 +195,7 @@ fn a_clock_set_forward_runs_the_latest_slot_and_back_runs_nothing_again() {
 #[test]
 fn forbid_holds_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = TestClock::at("2026-11-25T03:00:59.8Z");
+    let clock = TestClock::at("2026-11-25T03:00:58Z");
     let first = host(dir.path(), &clock);
     let spec = "concurrencyPolicy: Forbid, schedule: '* * * * *',";
     first.apply(manifest("one", "endless", spec)).unwrap();
@@ -220,7 +220,7 @@ fn a_deleted_cron_job_takes_its_jobs_along_or_leaves_them() {
         Propagation::Orphan,
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let clock = TestClock::at("2026-11-25T03:00:59.8Z");
+        let clock = TestClock::at("2026-11-25T03:00:58Z");
         let host = host(dir.path(), &clock);
         host.apply(manifest("gone", "endless", "schedule: '* * * * *',"))
             .unwrap();
@@ -283,4 +283,47 @@ fn history_is_cut_to_its_limits() {
             == 2
     });
     assert!(jobs(&host).len() <= 3);
+}
+
+#[test]
+fn a_slot_that_a_quota_refuses_hides_no_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = TestClock::at("2026-11-25T03:00:58Z");
+    let host = host(dir.path(), &clock);
+    let create = |number: u128, resource: &str, namespace: &str, json: &str| {
+        let object = GenericObject {
+            uid: Uid::from_random(number),
+            resource: resource.into(),
+            namespace: namespace.into(),
+            name: "default".into(),
+            json: json.as_bytes().into(),
+        };
+        let written = host.write(Write::Create(NewObject::Generic(object)));
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.build().unwrap().block_on(written).unwrap();
+    };
+    create(1, "namespaces", "", r#"{"metadata":{"name":"default"}}"#);
+    let quota = r#"{"metadata":{"name":"default"},"spec":{"hard":{"count/jobs.batch":"1"}}}"#;
+    create(2, "resourcequotas", "default", quota);
+    let yaml = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: full}, spec: {schedule: '* * * * *', \
+         jobTemplate: {spec: {activeDeadlineSeconds: 3, template: {spec: {restartPolicy: Never, \
+         terminationGracePeriodSeconds: 0, containers: [{name: c, image: endless}]}}}}}}";
+    let source = wasmjob::api::manifest::Source {
+        name: "test.yaml",
+        bytes: yaml.as_bytes(),
+    };
+    let manifest = wasmjob::api::manifest::read(&source).unwrap();
+    host.apply(manifest).unwrap();
+    let active = || cron_job(&host, "full").map(|row| row.status.active.len());
+    wait_until("the first Job is active", || active() == Some(1));
+    let first = cron_job(&host, "full").unwrap().status.last_schedule_time;
+    clock.set_by(60);
+    wait_until("the second slot is refused", || {
+        events(&host).contains(&"FailedCreate".to_owned())
+    });
+    wait_until("the first Job has ended", || active() == Some(0));
+    assert!(events(&host).contains(&"SawCompletedJob".to_owned()));
+    assert_eq!(jobs(&host).len(), 1);
+    let status = cron_job(&host, "full").unwrap().status.clone();
+    assert_eq!(status.last_schedule_time, first);
 }

@@ -30,7 +30,7 @@ pub struct Surroundings<'a> {
     pub started: Timestamp,
     /// The zone of CronJobs that name none.
     pub zone: &'a Zone,
-    /// Whether the namespace is being deleted, so that nothing can be created in it.
+    /// Whether nothing can be created: the namespace is being deleted, or has no room.
     pub terminating: bool,
     /// Whether the namespace has a Job of that name which is not among the CronJob's own.
     pub is_taken: &'a dyn Fn(&str) -> bool,

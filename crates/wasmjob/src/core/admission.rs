@@ -15,7 +15,8 @@ use wasmjob_api::{Amount, CronJob, Job, PodTemplate, Uid, defaults, validation};
 use wasmjob_controllers::admission::{
     Account, AccountError, Amounts, PodClaim, Quota, count_usage,
 };
-use wasmjob_store::GenericObject;
+use wasmjob_controllers::cron_job::Plan;
+use wasmjob_store::{GenericObject, Key, Kind};
 
 use super::Core;
 use super::commands::Prepared;
@@ -191,19 +192,24 @@ impl Core {
         &self,
         new: impl IntoIterator<Item = &'a Prepared>,
     ) -> Result<(), ApplyError> {
-        let mut trial: HashMap<Arc<str>, Vec<Quota>> = HashMap::default();
+        self.check_newcomers_in(&mut Trial::default(), new)
+    }
+
+    /// As [`Core::check_newcomers`], after what was tried before.
+    pub(super) fn check_newcomers_in<'a>(
+        &self,
+        trial: &mut Trial,
+        new: impl IntoIterator<Item = &'a Prepared>,
+    ) -> Result<(), ApplyError> {
         for newcomer in new {
             if let Prepared::Generic(object) = newcomer {
                 self.check_claim(object)
                     .map_err(|why| forbidden(newcomer, why))?;
             }
-            let namespace = newcomer.namespace();
-            let Some(own) = self.policies.quotas(namespace) else {
+            let quotas = trial.quotas(self, newcomer.namespace());
+            if quotas.is_empty() {
                 continue;
-            };
-            let quotas = trial
-                .entry(Arc::clone(namespace))
-                .or_insert_with(|| own.quotas.values().cloned().collect());
+            }
             let charge = Charge::of(newcomer);
             for quota in &*quotas {
                 let checked = match &charge {
@@ -222,17 +228,55 @@ impl Core {
         Ok(())
     }
 
-    /// Whether quotas have room for so many more Jobs of a CronJob.
-    pub(super) fn check_new_jobs(&self, row: &CronJob, count: usize) -> Result<(), ApplyError> {
-        let own = self.policies.quotas(&row.namespace);
-        let Some(own) = own.filter(|_| count > 0) else {
+    /// Tries what it leaves if an object is deleted, with what it owns. What finalizers
+    /// hold, and a pod, which takes its time to end, leave nothing yet.
+    pub(super) fn try_without(&self, trial: &mut Trial, key: Key) {
+        let is_held = |metadata: &ObjectMeta| metadata.finalizers.iter().flatten().count() > 0;
+        match key.kind {
+            Kind::Job => {
+                let job = self.jobs.get(&key.uid).map(|entry| &entry.job);
+                if let Some(job) = job.filter(|job| !is_held(&job.metadata)) {
+                    trial.gone(self, &job.namespace, &count_usage("jobs.batch"));
+                }
+            }
+            Kind::CronJob => {
+                let Some(entry) = self.cron_jobs.get(&key.uid) else {
+                    return;
+                };
+                for uid in entry.jobs.iter().copied() {
+                    let kind = Kind::Job;
+                    self.try_without(trial, Key { kind, uid });
+                }
+                let cron_job = &entry.cron_job;
+                if !is_held(&cron_job.metadata) {
+                    trial.gone(self, &cron_job.namespace, &count_usage("cronjobs.batch"));
+                }
+            }
+            Kind::Generic if self.held_generic(key.uid).is_none() => {
+                if let Some(object) = self.generic_object(key.uid) {
+                    trial.gone(self, &object.namespace, &usage_of(object));
+                }
+            }
+            Kind::Generic | Kind::Pod | Kind::Event | Kind::Manifest => {}
+        }
+    }
+
+    /// Whether quotas have room for the Jobs that the plan for a CronJob creates, when those
+    /// that it deletes are gone.
+    pub(super) fn check_new_jobs(&self, row: &CronJob, plan: &Plan) -> Result<(), ApplyError> {
+        if plan.create.is_empty() || self.policies.quotas(&row.namespace).is_none() {
             return Ok(());
-        };
+        }
+        let mut trial = Trial::default();
+        for uid in plan.delete.iter().copied() {
+            let kind = Kind::Job;
+            self.try_without(&mut trial, Key { kind, uid });
+        }
         let mut usage = count_usage("jobs.batch");
         for amount in usage.values_mut() {
-            *amount = Amount::of(i64::try_from(count).unwrap_or(i64::MAX));
+            *amount = Amount::of(i64::try_from(plan.create.len()).unwrap_or(i64::MAX));
         }
-        let mut quotas = own.quotas.values();
+        let mut quotas = trial.quotas(self, &row.namespace).iter();
         let checked = quotas.try_for_each(|quota| quota.check_object(&usage));
         checked.map_err(|why| ApplyError::Forbidden {
             resource: "jobs.batch".to_owned(),
@@ -378,6 +422,28 @@ impl Core {
     pub(super) fn came(&self, uid: Uid) -> Option<Came> {
         let admitted = self.jobs.get(&uid)?.admitted.as_ref()?;
         admitted.outcome.as_ref().ok().cloned()
+    }
+}
+
+/// Copies of quotas, on which it is tried what a commit comes to before it is made.
+#[derive(Default)]
+pub(super) struct Trial(HashMap<Arc<str>, Vec<Quota>>);
+
+impl Trial {
+    /// Those of a namespace.
+    fn quotas(&mut self, core: &Core, namespace: &Arc<str>) -> &mut Vec<Quota> {
+        let copied = || {
+            let own = core.policies.quotas(namespace).into_iter();
+            own.flat_map(|own| own.quotas.values().cloned()).collect()
+        };
+        self.0.entry(Arc::clone(namespace)).or_insert_with(copied)
+    }
+
+    /// An object that took `usage` is gone.
+    fn gone(&mut self, core: &Core, namespace: &Arc<str>, usage: &Amounts) {
+        for quota in self.quotas(core, namespace) {
+            quota.object_changed(Some(usage), None);
+        }
     }
 }
 

@@ -91,44 +91,44 @@ impl Core {
             .iter()
             .filter_map(|job| Some(Arc::clone(&self.jobs.get(job)?.job)))
             .collect();
-        let plan = {
-            let is_taken = |name: &str| {
-                let names = (Arc::clone(&cron_job.namespace), Arc::from(name));
-                let taken = self.job_names.get(&names);
-                taken.is_some_and(|uid| own.iter().all(|job| job.uid != *uid))
-            };
-            cron_job::plan(
-                &cron_job,
-                &own,
-                &Surroundings {
-                    now,
-                    awake: self.awake,
-                    started: self.started,
-                    zone: &self.zone,
-                    terminating: false,
-                    is_taken: &is_taken,
-                },
-            )
-        };
+        let mut plan = self.plan_cron(&cron_job, &own, now, false);
+        if let Err(error) = self.check_new_jobs(&cron_job, &plan) {
+            // The slot waits, and nothing is said of it yet. What has ended is told all the
+            // same, and history is cut: that may be what makes room.
+            let again = now.saturating_add(REFUSED_WAIT).ok();
+            let look_again = plan.look_again.into_iter().chain(again).min();
+            plan = self.plan_cron(&cron_job, &own, now, true);
+            plan.look_again = look_again;
+            let text = format!("Error creating job: {error}");
+            plan.events.push(Event::warning("FailedCreate", text));
+        }
         self.take_over_cron(turn, &cron_job, plan, now);
+    }
+
+    fn plan_cron(&self, row: &CronJob, own: &[Arc<Job>], now: Timestamp, is_closed: bool) -> Plan {
+        let is_taken = |name: &str| {
+            let names = (Arc::clone(&row.namespace), Arc::from(name));
+            let taken = self.job_names.get(&names);
+            taken.is_some_and(|uid| own.iter().all(|job| job.uid != *uid))
+        };
+        cron_job::plan(
+            row,
+            own,
+            &Surroundings {
+                now,
+                awake: self.awake,
+                started: self.started,
+                zone: &self.zone,
+                terminating: is_closed,
+                is_taken: &is_taken,
+            },
+        )
     }
 
     fn take_over_cron(&mut self, turn: &mut Turn, row: &Arc<CronJob>, plan: Plan, now: Timestamp) {
         let mut status = plan.status;
         for job in plan.delete {
             self.delete_job(turn, job, Propagation::Background);
-        }
-        if let Err(error) = self.check_new_jobs(row, plan.create.len()) {
-            // The slot waits: nothing is said of it yet, and the plan is made anew.
-            let text = format!("Error creating job: {error}");
-            self.cron_event(turn, row, Event::warning("FailedCreate", text));
-            let again = now.saturating_add(REFUSED_WAIT).ok();
-            let at = plan.look_again.into_iter().chain(again).min();
-            if let Some(entry) = self.cron_jobs.get_mut(&row.uid) {
-                self.cron_timers.set(row.uid, entry.timer, at);
-                entry.timer = at;
-            }
-            return;
         }
         for event in plan.events {
             self.cron_event(turn, row, event);

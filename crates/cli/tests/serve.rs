@@ -264,6 +264,42 @@ fn files_come_change_and_go_with_their_objects() {
 }
 
 #[test]
+fn a_file_that_a_quota_keeps_out_is_tried_again() {
+    let place = Place::new();
+    let mut served = place.serve();
+    served.wait_for("ready");
+    let quota = place.dir.path().join("quota.yaml");
+    let apply = |jobs: u32| {
+        let text = format!(
+            "{{apiVersion: v1, kind: ResourceQuota, metadata: {{name: q, namespace: default}}, \
+             spec: {{hard: {{count/jobs.batch: {jobs}}}}}}}"
+        );
+        std::fs::write(&quota, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
+            .args(["apply", "-f"])
+            .arg(&quota)
+            .env("WASMJOB_DATA_DIR", place.data())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    apply(0);
+    place.job("kept", "missing", "");
+    place.job("out", "missing", "");
+    served.wait_for_times("exceeded quota: q", 2);
+    served.wait_for_times("the file is not taken over", 2);
+    let images = served.said().matches("missing.wasm").count();
+    // Nothing is said of a look that finds the same.
+    std::thread::sleep(Duration::from_secs(11));
+    assert_eq!(served.said().matches("exceeded quota").count(), 2);
+    assert_eq!(served.said().matches("missing.wasm").count(), images);
+    apply(2);
+    served.wait_for_times("created=1 configured=0", 2);
+    served.wait_for_times("the file is as it should be", 2);
+    served.kill();
+}
+
+#[test]
 fn the_kubeconfig_is_named_for_any_directory() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))

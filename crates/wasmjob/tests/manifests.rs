@@ -201,3 +201,34 @@ fn what_finalizers_hold_goes_with_the_last_of_them() {
     let file = claim("c", "1Gi", "") + &config("other");
     assert_eq!(take(&host, "b", &file).unwrap(), changes(2, 0, 0));
 }
+
+#[test]
+fn what_a_file_drops_makes_room_for_what_it_brings() {
+    let host = host();
+    with_namespace(&host);
+    let quota = json!({ "metadata": { "name": "q" }, "spec": { "hard": {
+        "count/jobs.batch": "1", "configmaps": "1" } } });
+    create(&host, "resourcequotas", "default", &quota);
+    let job = |name: &str, metadata: &str| {
+        format!(
+            "---\n{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}, {metadata}}}, spec: \
+             {{suspend: true, template: {{spec: {{restartPolicy: Never, \
+             containers: [{{name: c, image: endless}}]}}}}}}}}\n"
+        )
+    };
+    let file = job("a", "") + &config("one");
+    assert_eq!(take(&host, "a", &file).unwrap(), changes(2, 0, 0));
+    let file = job("b", "") + &config("one").replace("name: m", "name: other");
+    assert_eq!(take(&host, "a", &file).unwrap(), changes(2, 0, 2));
+    let used = object(&host, "resourcequotas", "q").unwrap()["status"]["used"].clone();
+    assert_eq!(used, json!({ "count/jobs.batch": "1", "configmaps": "1" }));
+    // Only for that, and not where a finalizer keeps what is dropped.
+    let held = job("c", "finalizers: [a/b]");
+    assert_eq!(take(&host, "a", &held).unwrap(), changes(1, 0, 2));
+    for file in [job("d", ""), held + &job("e", "")] {
+        let error = take(&host, "a", &file).unwrap_err();
+        assert!(matches!(error, ApplyError::Forbidden { .. }), "{error}");
+    }
+    let error = take(&host, "b", &job("f", "")).unwrap_err();
+    assert!(matches!(error, ApplyError::Forbidden { .. }), "{error}");
+}

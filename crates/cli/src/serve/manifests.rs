@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use wasmjob::api::manifest::{self, Source};
 use wasmjob::{ApplyError, Health, Host};
 
+use super::until;
 use super::watch::{Change, Watch};
 use crate::{files, host};
 
@@ -24,6 +26,9 @@ const FRESH: Duration = Duration::from_millis(250);
 const LOOK_FOR_EVERY: Duration = Duration::from_secs(5);
 /// When a file is tried again whose object is still being deleted.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// When a file is tried again that a quota, a class or an account keeps out: who frees
+/// something, or decides otherwise, tells no file of it.
+const FORBIDDEN_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// How a file came to be pending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +45,8 @@ enum Taken {
     Done,
     /// It is wrong, for these reasons.
     Refused(String),
+    /// It may not come in, for these reasons, which may pass.
+    Forbidden(String),
     /// It cannot be taken over now.
     Later(ApplyError),
 }
@@ -60,6 +67,10 @@ pub(super) struct Manifests {
     known: Option<BTreeMap<PathBuf, String>>,
     /// Files that are not taken over, and what was said of them.
     refused: BTreeMap<PathBuf, String>,
+    /// Files that are tried again, and when.
+    waiting: BTreeMap<PathBuf, Instant>,
+    /// The digests of the files of which it was said what is to be said of them.
+    told: BTreeMap<PathBuf, String>,
 }
 
 impl Manifests {
@@ -75,6 +86,8 @@ impl Manifests {
             is_confirmed: false,
             known: None,
             refused: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -86,6 +99,7 @@ impl Manifests {
     /// Looks at every file again, and says again what is wrong.
     pub(super) fn read_all_again(&mut self) {
         self.refused.clear();
+        self.told.clear();
         // The directory may be another one by now, by a link.
         self.watch = None;
         self.all = true;
@@ -117,8 +131,14 @@ impl Manifests {
         if std::mem::take(&mut self.all) {
             return self.look_at_all(host);
         }
+        self.look_again();
         if self.pending.is_empty() {
-            return self.wait_for_changes().await;
+            let due = self.waiting.values().min().copied();
+            tokio::select! {
+                () = self.wait_for_changes() => {}
+                () = until(due) => {}
+            }
+            return;
         }
         let Some(name) = self.next() else {
             return tokio::time::sleep(FRESH).await;
@@ -126,6 +146,7 @@ impl Manifests {
         match self.take_over(host, &name).await {
             Taken::Done => {
                 self.pending.remove(&name);
+                self.told.remove(&name);
                 if self.refused.remove(&name).is_some() {
                     tracing::info!(file = %self.dir.join(&name).display(), "the file is as it should be");
                 }
@@ -138,15 +159,42 @@ impl Manifests {
                 self.pending.remove(&name);
                 self.refuse(name, texts);
             }
+            Taken::Forbidden(texts) => {
+                self.wait(name.clone(), FORBIDDEN_AGAIN_AFTER);
+                self.refuse(name, texts);
+            }
             Taken::Later(error) => {
                 let path = self.dir.join(&name);
                 tracing::debug!(file = %path.display(), %error, "the file has to wait");
                 match host.health() {
+                    // Others need not wait for what is in the way of this one.
+                    Health::Writable if matches!(error, ApplyError::Terminating(_)) => {
+                        self.wait(name, TRY_AGAIN_AFTER);
+                    }
                     Health::Writable => tokio::time::sleep(TRY_AGAIN_AFTER).await,
                     health => host.health_changed(&health).await,
                 }
             }
         }
+    }
+
+    /// A file is tried again after a while.
+    fn wait(&mut self, name: PathBuf, after: Duration) {
+        self.pending.remove(&name);
+        self.waiting.insert(name, Instant::now() + after);
+    }
+
+    /// Those that have waited long enough are looked at, like those that have changed.
+    fn look_again(&mut self) {
+        let now = Instant::now();
+        let pending = &mut self.pending;
+        self.waiting.retain(|name, at| {
+            let waits = *at > now && !pending.contains_key(name);
+            if !waits {
+                pending.entry(name.clone()).or_insert(Found::Seen);
+            }
+            waits
+        });
     }
 
     async fn wait_for_changes(&mut self) {
@@ -273,11 +321,14 @@ impl Manifests {
                 "{text}: it holds no objects any more; remove the file to remove what it stood for"
             ));
         }
-        for warning in &manifest.warnings {
-            tracing::warn!("{}:{}: {warning}", warning.file, warning.at);
-        }
-        for text in host::missing_images(host, &manifest, None) {
-            tracing::warn!("{text}");
+        if self.told.get(name) != Some(&digest) {
+            for warning in &manifest.warnings {
+                tracing::warn!("{}:{}: {warning}", warning.file, warning.at);
+            }
+            for text in host::missing_images(host, &manifest, None) {
+                tracing::warn!("{text}");
+            }
+            self.told.insert(name.to_owned(), digest.clone());
         }
         match host.apply_file(file, &digest, manifest).await {
             Ok(changes) => {
@@ -295,6 +346,9 @@ impl Manifests {
                 Taken::Later(error)
             }
             Err(error @ ApplyError::Gone(_)) => Taken::Later(error),
+            Err(error @ ApplyError::Forbidden { .. }) => {
+                Taken::Forbidden(format!("{text}: {error}"))
+            }
             Err(error) => Taken::Refused(format!("{text}: {error}")),
         }
     }

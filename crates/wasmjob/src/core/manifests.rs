@@ -13,6 +13,7 @@ use wasmjob_api::k8s_openapi::api::core::v1 as core;
 use wasmjob_node::Clock as _;
 use wasmjob_store::{Key, Kind, ManifestObject, ManifestRecord, Object};
 
+use super::admission::Trial;
 use super::commands::{Prepared, kind_name};
 use super::turn::Turn;
 use super::update::Update;
@@ -98,11 +99,19 @@ impl Core {
             };
             steps.push(step);
         }
+        let old = record.as_ref().map_or(&[][..], |old| &old.objects);
+        let mut trial = Trial::default();
+        for old in old {
+            let stays = |step: &Step| matches!(step, Step::Update(_, it) if it.key == old.key);
+            if !steps.iter().any(stays) {
+                self.try_without(&mut trial, old.key);
+            }
+        }
         let new = steps.iter().filter_map(|step| match step {
             Step::Create(prepared, _) => Some(prepared),
             Step::Update(..) => None,
         });
-        self.check_newcomers(new)?;
+        self.check_newcomers_in(&mut trial, new)?;
         let mut changes = ManifestChanges::default();
         let mut objects = Vec::with_capacity(steps.len());
         for step in steps {
@@ -124,7 +133,6 @@ impl Core {
                 }
             }
         }
-        let old = record.as_ref().map_or(&[][..], |old| &old.objects);
         for gone in old
             .iter()
             .filter(|old| objects.iter().all(|new| new.key != old.key))

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wasmjob::WriteError;
@@ -120,7 +121,7 @@ impl Access {
             tracing::debug!(%error, "a token was not accepted");
             Status::unauthorized()
         })?;
-        if !is_bound(&api.cache, &claims) {
+        if !is_bound(&api.cache, &claims, api.now()) {
             tracing::debug!("a token is bound to an object that is gone");
             return Err(Status::unauthorized());
         }
@@ -279,12 +280,18 @@ fn all<T: DeserializeOwned>(cache: &Cache, resource: &str) -> Vec<T> {
         .collect()
 }
 
+/// How long a token goes on when an object that it is bound to should be gone
+/// (`jwt.DefaultLeeway`): whoever cleans up during the grace period needs it still.
+const LEEWAY: SignedDuration = SignedDuration::from_mins(1);
+
 /// Whether the objects that a token is bound to are still there.
-fn is_bound(cache: &Cache, claims: &Claims) -> bool {
+fn is_bound(cache: &Cache, claims: &Claims, now: Timestamp) -> bool {
     let is_there = |resource: &str, name: &str, uid: &str| {
         let entry = cache.get(resource, claims.namespace(), name);
         entry.is_some_and(|entry| {
-            entry.object.key().uid.to_string() == uid && !entry.is_being_deleted()
+            let gone = entry.deletion();
+            let is_over = |at: Timestamp| now.duration_since(at) > LEEWAY;
+            entry.object.key().uid.to_string() == uid && !gone.is_some_and(is_over)
         })
     };
     let account = claims.service_account();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use wasmjob::{Change, Expired, Kind, Object, Store, Stored, Written};
@@ -88,6 +89,23 @@ impl Entry {
                 !at.is_null()
             }
             Object::Event(_) | Object::Manifest(_) => false,
+        }
+    }
+
+    /// `deletionTimestamp`: when it should be gone, if its deletion was asked for.
+    pub(crate) fn deletion(&self) -> Option<Timestamp> {
+        match &self.object {
+            Object::Job(job) => job.deletion,
+            Object::CronJob(cron_job) => cron_job.deletion,
+            Object::Pod(pod) => pod.deletion.map(|deletion| deletion.at),
+            Object::Generic(_) => {
+                let value = self.value();
+                value["metadata"]["deletionTimestamp"]
+                    .as_str()?
+                    .parse()
+                    .ok()
+            }
+            Object::Event(_) | Object::Manifest(_) => None,
         }
     }
 

@@ -329,3 +329,34 @@ fn pull_secrets_are_those_of_the_account() {
         assert_eq!(waited.await.unwrap(), json!([{ "name": "registry" }]));
     });
 }
+
+#[test]
+fn a_token_goes_on_while_its_pod_ends() {
+    let shift = Arc::new(AtomicI64::new(0));
+    let host = Host::builder()
+        .module("busybox", BUSYBOX)
+        .clock(Arc::new(Shifted(Arc::clone(&shift))));
+    let api = Api::start_with(host);
+    block_on(async {
+        let mut client = api.client();
+        let mut pod = with_token("p", "cat /t/token; echo", &json!({ "path": "token" }));
+        // It is there as long as somebody has to clean up after it.
+        pod["metadata"]["finalizers"] = json!(["example.com/cleans-up"]);
+        create(&mut client, PODS, &pod).await;
+        let token = lines(&mut client, "p", 1).await.remove(0);
+        let path = format!("{PODS}/p?gracePeriodSeconds=5");
+        client.send("DELETE", &path, &[], "").await;
+        let is_going = |text: &str| text.contains("deletionTimestamp");
+        until(&mut client, &format!("{PODS}/p"), is_going).await;
+        assert_eq!(
+            review(&mut client, &token, &[]).await["authenticated"],
+            true
+        );
+        shift.store(80, Ordering::Relaxed);
+        assert_ne!(
+            review(&mut client, &token, &[]).await["authenticated"],
+            true
+        );
+        assert_eq!(client.get(&format!("{PODS}/p")).await.code, 200);
+    });
+}

@@ -49,9 +49,13 @@ impl Core {
         cron_jobs.into_iter().for_each(|uid| self.mark_cron(uid));
         let uids: Vec<Uid> = self.jobs.keys().copied().collect();
         for uid in uids {
-            let Some(entry) = self.jobs.get(&uid) else {
+            let Some(entry) = self.jobs.get_mut(&uid) else {
                 continue;
             };
+            // The back-off of one whose pods were refused, which no row keeps.
+            if let Some(until) = &mut entry.refused.until {
+                shift(until, jump);
+            }
             if let Some(moved) = moved(&entry.job, jump) {
                 self.set_job(turn, moved);
                 self.move_pods(turn, uid, jump);

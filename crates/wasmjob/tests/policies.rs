@@ -1,0 +1,97 @@
+//! Policies of hosts, as their objects and their clock change.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests measure real time, and stop where something fails"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use wasmjob::api::Uid;
+use wasmjob::{Clock, GenericObject, Host, Kind, NewObject, Object, Write, WriteError, Written};
+
+const QUICK: &str = "(module (func (export \"_start\")))";
+
+/// The system's clock, and what it was set forward.
+#[derive(Default)]
+struct SettableClock(AtomicI64);
+
+impl Clock for SettableClock {
+    fn wall(&self) -> Timestamp {
+        let set = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
+        Timestamp::now() + set
+    }
+
+    fn monotonic(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// A host with a namespace, which is what one with an API has.
+fn host(clock: &Arc<SettableClock>) -> Host {
+    let host = Host::builder()
+        .module("quick", wat::parse_str(QUICK).unwrap())
+        .clock(Arc::clone(clock) as Arc<dyn Clock>)
+        .build()
+        .unwrap();
+    create(&host, 1, "namespaces", "default", "{}");
+    host
+}
+
+fn write(host: &Host, write: Write) -> Result<Written, WriteError> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.build().unwrap().block_on(host.write(write))
+}
+
+fn object(number: u128, resource: &str, name: &str, spec: &str) -> GenericObject {
+    let namespace = match resource {
+        "namespaces" => "",
+        _ => "default",
+    };
+    let json = format!(r#"{{"metadata":{{"name":"{name}"}},"spec":{spec}}}"#);
+    GenericObject {
+        uid: Uid::from_random(number),
+        resource: resource.into(),
+        namespace: namespace.into(),
+        name: name.into(),
+        json: json.into_bytes().into(),
+    }
+}
+
+fn create(host: &Host, number: u128, resource: &str, name: &str, spec: &str) {
+    let new = NewObject::Generic(object(number, resource, name, spec));
+    write(host, Write::Create(new)).unwrap();
+}
+
+#[test]
+fn a_job_that_was_refused_tries_again_whatever_the_clock_is_set_to() {
+    let clock = Arc::default();
+    let host = host(&clock);
+    create(&host, 2, "resourcequotas", "q", r#"{"hard":{"pods":"0"}}"#);
+    let yaml = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: \
+                {restartPolicy: Never, containers: [{name: c, image: quick}]}}}}";
+    host.apply_yaml("test.yaml", yaml).unwrap();
+    let refused = || {
+        let events = host.store().list(Kind::Event, |_| true).1;
+        let events = events.iter().filter_map(|it| match &it.object {
+            Object::Event(event) if event.event.reason == "FailedCreate" => Some(event.count),
+            _ => None,
+        });
+        events.sum::<u32>()
+    };
+    let wait_for = |times| {
+        let begun = Instant::now();
+        while refused() < times {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", refused());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    wait_for(1);
+    clock.0.store(-3600, Ordering::Relaxed);
+    // Something happens, so that the host looks at the clock.
+    create(&host, 3, "configmaps", "m", "{}");
+    wait_for(2);
+}

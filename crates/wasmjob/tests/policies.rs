@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use wasmjob::api::Uid;
-use wasmjob::{Clock, GenericObject, Host, Kind, NewObject, Object, Write, WriteError, Written};
+use wasmjob::{
+    Clock, GenericObject, Host, Key, Kind, NewObject, Object, Replacement, Write, WriteError,
+    Written,
+};
 
 const QUICK: &str = "(module (func (export \"_start\")))";
 
@@ -64,6 +67,55 @@ fn object(number: u128, resource: &str, name: &str, spec: &str) -> GenericObject
 fn create(host: &Host, number: u128, resource: &str, name: &str, spec: &str) {
     let new = NewObject::Generic(object(number, resource, name, spec));
     write(host, Write::Create(new)).unwrap();
+}
+
+fn seen(host: &Host, number: u128) -> Object {
+    let kind = Kind::Generic;
+    let uid = Uid::from_random(number);
+    host.store().get(Key { kind, uid }).unwrap().object
+}
+
+fn text(object: &Object) -> String {
+    String::from_utf8(object.as_generic().unwrap().json.to_vec()).unwrap()
+}
+
+#[test]
+fn a_quota_of_a_busy_namespace_can_be_changed() {
+    let host = host(&Arc::default());
+    let quota = |count| format!(r#"{{"hard":{{"configmaps":"{count}"}}}}"#);
+    create(&host, 2, "resourcequotas", "q", &quota(5));
+    let old = seen(&host, 2);
+    create(&host, 3, "configmaps", "m", "{}");
+    let used = seen(&host, 2);
+    assert!(!Arc::ptr_eq(
+        old.as_generic().unwrap(),
+        used.as_generic().unwrap()
+    ));
+    let replace = |seen: Object, count| {
+        let new = object(2, "resourcequotas", "q", &quota(count));
+        let new = Replacement::Generic(new);
+        write(&host, Write::Replace { seen, new })
+    };
+    replace(old.clone(), 6).unwrap();
+    let changed = text(&seen(&host, 2));
+    let status = r#""status":{"hard":{"configmaps":"6"},"used":{"configmaps":"1"}}"#;
+    assert!(changed.contains(status), "{changed}");
+    // Not if somebody has changed what a client may change.
+    let error = replace(old, 7).unwrap_err();
+    assert!(matches!(error, WriteError::Conflict), "{error}");
+    // Of other objects, their status counts.
+    let map = seen(&host, 3);
+    let with = |status: &str| {
+        let mut new = object(3, "configmaps", "m", "{}");
+        new.json = format!(r#"{{"spec":{{}},"status":"{status}"}}"#)
+            .into_bytes()
+            .into();
+        let new = Replacement::Generic(new);
+        let seen = map.clone();
+        write(&host, Write::Replace { seen, new })
+    };
+    with("a").unwrap();
+    assert!(matches!(with("b"), Err(WriteError::Conflict)));
 }
 
 #[test]

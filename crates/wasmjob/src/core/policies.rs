@@ -26,7 +26,7 @@ use super::turn::Turn;
 use crate::objects::ACCOUNTS;
 
 const LIMIT_RANGES: &str = "limitranges";
-const QUOTAS: &str = "resourcequotas";
+pub(super) const QUOTAS: &str = "resourcequotas";
 const PRIORITY_CLASSES: &str = "priorityclasses.scheduling.k8s.io";
 pub(super) const CLAIMS: &str = "persistentvolumeclaims";
 const SERVICES: &str = "services";

@@ -18,7 +18,7 @@ use wasmjob_node::Clock as _;
 use wasmjob_store::{GenericObject, Key, Kind, Object};
 
 use super::commands::kind_name;
-use super::policies::usage_of;
+use super::policies::{QUOTAS, usage_of};
 use super::turn::Turn;
 use super::update::{Update, update_job};
 use super::{Core, New};
@@ -334,7 +334,8 @@ impl Core {
             }
             Object::Generic(seen) => {
                 let object = self.generic.get(&names(seen));
-                Arc::ptr_eq(object.ok_or(WriteError::NotFound)?, seen)
+                let object = object.ok_or(WriteError::NotFound)?;
+                Arc::ptr_eq(object, seen) || differs_in_what_is_used(object, seen)
             }
             // Nobody changes these but the host.
             Object::Event(_) | Object::Manifest(_) => true,
@@ -530,6 +531,20 @@ fn names(object: &GenericObject) -> GenericNames {
         Arc::clone(&object.namespace),
         Arc::clone(&object.name),
     )
+}
+
+/// Whether both are the same quota, but for its status: that is written here only, with each
+/// turn in which something is used or freed, and whoever changes a quota means another part.
+fn differs_in_what_is_used(object: &GenericObject, seen: &GenericObject) -> bool {
+    if &*object.resource != QUOTAS || object.uid != seen.uid {
+        return false;
+    }
+    let rest = |object: &GenericObject| {
+        let mut json: serde_json::Value = serde_json::from_slice(&object.json).ok()?;
+        json.as_object_mut()?.remove("status");
+        Some(json)
+    };
+    matches!((rest(object), rest(seen)), (Some(object), Some(seen)) if object == seen)
 }
 
 /// What of an object says whether it goes, and what holds it.

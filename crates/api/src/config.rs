@@ -59,7 +59,7 @@ pub const STORAGE_CLASS: &str = "local";
 /// What Kubernetes' admission fills into a PersistentVolumeClaim: its class, unless it
 /// says with an empty one that it wants none.
 pub fn default_claim(value: &mut Json) {
-    if let Some(spec) = value["spec"].as_object_mut() {
+    if let Some(spec) = value.get_mut("spec").and_then(Json::as_object_mut) {
         for (field, default) in [
             ("storageClassName", STORAGE_CLASS),
             ("volumeMode", "Filesystem"),
@@ -272,6 +272,13 @@ mod tests {
             let said = errors.first().map(ToString::to_string).unwrap_or_default();
             assert!(said.contains(text), "{storage}: {said}");
         }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_made_null() {
+        let mut none = json!({ "metadata": { "name": "c" } });
+        default_claim(&mut none);
+        assert_eq!(none, json!({ "metadata": { "name": "c" } }));
     }
 
     #[test]

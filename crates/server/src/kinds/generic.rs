@@ -39,7 +39,8 @@ pub(super) fn create(
     }
     default(resource, &mut value);
     if resource.kind == "Namespace"
-        && let Some(finalizers) = value["spec"]["finalizers"].as_array_mut()
+        && let Some(finalizers) = value.pointer_mut("/spec/finalizers")
+        && let Some(finalizers) = finalizers.as_array_mut()
         && !finalizers.iter().any(|it| it == "kubernetes")
     {
         finalizers.push("kubernetes".into());
@@ -169,7 +170,7 @@ fn default(resource: &Resource, value: &mut Value) {
         ("networking.k8s.io", "NetworkPolicy") => network_policy::default(value),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             set(value, &["roleRef", "apiGroup"], "rbac.authorization.k8s.io");
-            let subjects = value["subjects"].as_array_mut();
+            let subjects = value.get_mut("subjects").and_then(Value::as_array_mut);
             for subject in subjects.into_iter().flatten() {
                 if matches!(subject["kind"].as_str(), Some("User" | "Group")) {
                     set(subject, &["apiGroup"], "rbac.authorization.k8s.io");
@@ -186,7 +187,8 @@ fn default_limits(value: &mut Value) {
     if let Ok(mut limit_range) = read::<LimitRange>(value) {
         defaults::limit_range(&mut limit_range);
         let limits = limit_range.spec.map(|spec| spec.limits);
-        if let (Some(limits), Some(spec)) = (limits, value["spec"].as_object_mut()) {
+        let spec = value.get_mut("spec").and_then(Value::as_object_mut);
+        if let (Some(limits), Some(spec)) = (limits, spec) {
             // Kubernetes' types always have a form as JSON.
             let limits = serde_json::to_value(limits).unwrap_or_default();
             spec.insert("limits".to_owned(), limits);

@@ -142,6 +142,9 @@ fn a_limit_range_gives_and_refuses() {
             answer.json()["message"],
             "Pod \"odd\" is invalid: spec.containers[0].resources.requests: Invalid value: \"512Mi\": must be less than or equal to memory limit of 128Mi"
         );
+        // What nobody wrote is not there.
+        let empty = json!({ "metadata": { "name": "empty" } });
+        assert_eq!(create(&mut client, LIMITS, &empty).await.get("spec"), None);
         let bad = json!({ "metadata": { "name": "m" }, "spec": { "limits": [{
             "type": "Container", "min": { "cpu": "2" }, "max": { "cpu": "1" } }] } });
         let answer = client.json("POST", LIMITS, &bad).await;

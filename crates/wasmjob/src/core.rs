@@ -280,6 +280,10 @@ impl Core {
                     // Whoever asked may have gone.
                     let _ = reply.send(self.review(*new));
                 }
+                Command::ReviewWrite(write, reply) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.review_write(*write));
+                }
                 Command::Figures(reply) => {
                     let (usage, counts) = (self.node.usage(), self.counts.clone());
                     // Who asked may have gone.

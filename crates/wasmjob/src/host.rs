@@ -225,6 +225,18 @@ impl Host {
         answer.await.map_err(|_| HostGone)?
     }
 
+    /// Whether a change could be made as [`Host::write`] makes it. Nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not.
+    pub async fn review_write(&self, write: Write) -> Result<(), WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::ReviewWrite(Box::new(write), reply);
+        self.threads.mailbox.send(command);
+        answer.await.map_err(|_| HostGone)?
+    }
+
     /// Deletes an object, and what it owns as `propagation` says.
     pub fn delete(&self, key: Key, propagation: Propagation) {
         let mailbox = &self.threads.mailbox;

@@ -112,18 +112,17 @@ impl Api {
                 return show::entry(call, &entry, self.now());
             };
             check_size(&draft.value)?;
-            if call.is_dry_run() {
-                return show::value(call, StatusCode::OK, draft.value, self.now());
-            }
             let value = draft.value.clone();
-            let written = self.host.write(self.write_of(call, &entry, draft)).await;
+            let write = self.write_of(call, &entry, draft);
+            let written = match call.is_dry_run() {
+                true => self.host.review_write(write).await.map(|()| None),
+                false => self.host.write(write).await.map(Some),
+            };
             match written {
                 Ok(written) => {
-                    let value = match self.state_of(call, call.name(), &written) {
-                        Some(entry) => entry.value(),
-                        // The last finalizer is gone, and so is the object.
-                        None => value,
-                    };
+                    let now = written.and_then(|it| self.state_of(call, call.name(), &it));
+                    // The last finalizer is gone, and so is the object; or it was only tried.
+                    let value = now.map_or(value, |entry| entry.value());
                     return show::value(call, StatusCode::OK, value, self.now());
                 }
                 Err(WriteError::Conflict) if !insists => {

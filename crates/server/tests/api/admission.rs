@@ -511,6 +511,19 @@ fn pods_have_the_priority_of_their_class() {
                 .await,
             "priorityclasses.scheduling.k8s.io \"more\" is forbidden: PriorityClass usual is already marked as default. Only one default can exist",
         );
+        // A change is held against it as well, and a try of one.
+        for query in ["", "?dryRun=All"] {
+            let path = format!("{CLASSES}/high{query}");
+            let headers = [("content-type", "application/merge-patch+json")];
+            let patch = r#"{"globalDefault":true}"#;
+            forbidden(
+                &client.send("PATCH", &path, &headers, patch).await,
+                "priorityclasses.scheduling.k8s.io \"high\" is forbidden: PriorityClass usual is already marked as default. Only one default can exist",
+            );
+            let patch = r#"{"description":"tried"}"#;
+            let answer = client.send("PATCH", &path, &headers, patch).await;
+            assert_eq!(answer.json()["description"], "tried", "{}", answer.text());
+        }
         let made = create(&mut client, PODS, &pod("d", &json!({}))).await;
         assert_eq!(made["spec"]["priorityClassName"], "usual");
         assert_eq!(made["spec"]["priority"], 7);

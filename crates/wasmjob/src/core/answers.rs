@@ -119,6 +119,9 @@ impl Core {
                 | Command::RemoveManifest(_, reply) => {
                     let _ = reply.send(Err(ApplyError::Unavailable(reason())));
                 }
+                Command::ReviewWrite(_, reply) => {
+                    let _ = reply.send(Err(WriteError::Unavailable(reason())));
+                }
                 Command::Review(_, reply) => {
                     let _ = reply.send(Err(WriteError::Unavailable(reason())));
                 }

@@ -29,6 +29,8 @@ pub(crate) enum Command {
         Box<NewObject>,
         oneshot::Sender<Result<Option<Box<core::Pod>>, WriteError>>,
     ),
+    /// Say whether it could be made.
+    ReviewWrite(Box<Write>, oneshot::Sender<Result<(), WriteError>>),
     ApplyManifest(
         ManifestFile,
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,

@@ -194,6 +194,25 @@ impl Core {
         Ok(None)
     }
 
+    /// Whether a change could be made. Nothing happens.
+    pub(super) fn review_write(&mut self, write: Write) -> Result<(), WriteError> {
+        match write {
+            Write::Create(new) => self.review(new).map(drop),
+            Write::Replace { seen, new } => {
+                self.check_seen(&seen)?;
+                self.check_replacement(&seen, &new)?;
+                if let (Object::Job(row), Replacement::Job(job, _)) = (&seen, new) {
+                    update_job(row, *job, &row.spec.template.base)?;
+                }
+                Ok(())
+            }
+            Write::Delete { seen, .. } => match seen {
+                Some(seen) => self.check_seen(&seen),
+                None => Ok(()),
+            },
+        }
+    }
+
     fn write_new(&mut self, turn: &mut Turn, new: NewObject) -> Result<Key, WriteError> {
         let here = || Arc::from(Path::new("."));
         let new = match new {
@@ -349,6 +368,7 @@ impl Core {
         seen: Object,
         new: Replacement,
     ) -> Result<Key, WriteError> {
+        self.check_replacement(&seen, &new)?;
         let key = seen.key();
         match (seen, new) {
             (Object::Job(row), Replacement::Job(job, status)) => {
@@ -388,22 +408,31 @@ impl Core {
                 let metadata = Some(Arc::new(Pod::given_metadata(*metadata)));
                 self.set_pod_metadata(turn, &row, metadata);
             }
+            (Object::Generic(_), Replacement::Generic(new)) => {
+                self.put_generic(turn, new);
+            }
+            (seen, _) => return Err(cannot_become(&seen)),
+        }
+        Ok(key)
+    }
+
+    /// Whether an object may become that.
+    fn check_replacement(&self, seen: &Object, new: &Replacement) -> Result<(), WriteError> {
+        match (seen, new) {
+            (Object::Job(_), Replacement::Job(..))
+            | (Object::CronJob(_), Replacement::CronJob(..))
+            | (Object::Pod(_), Replacement::PodMetadata(_)) => Ok(()),
             (Object::Generic(old), Replacement::Generic(new)) => {
-                if names(&old) != names(&new) || old.uid != new.uid {
+                if names(old) != names(new) || old.uid != new.uid {
                     return Err(WriteError::Invalid(
                         "an object's name and UID cannot change".to_owned(),
                     ));
                 }
-                self.check_changed_generic(&old, &new)
-                    .map_err(WriteError::Forbidden)?;
-                self.put_generic(turn, new);
+                self.check_changed_generic(old, new)
+                    .map_err(WriteError::Forbidden)
             }
-            (seen, _) => {
-                let kind = kind_name(seen.key().kind);
-                return Err(WriteError::Invalid(format!("{kind} cannot become that")));
-            }
+            (seen, _) => Err(cannot_become(seen)),
         }
-        Ok(key)
     }
 
     /// Another CronJob may control the Job now, or none.
@@ -498,6 +527,11 @@ impl Core {
         }
         Ok(())
     }
+}
+
+fn cannot_become(seen: &Object) -> WriteError {
+    let kind = kind_name(seen.key().kind);
+    WriteError::Invalid(format!("{kind} cannot become that"))
 }
 
 /// A manifest's object as it is created.

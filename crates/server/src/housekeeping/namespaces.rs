@@ -13,6 +13,8 @@ use crate::api::Api;
 pub(super) struct Namespaces {
     /// Known to be there, with what belongs into them.
     settled: HashSet<Arc<str>>,
+    /// Those in which a quota has no room for what belongs into them.
+    lacking: HashSet<Arc<str>>,
     /// To be made, or to be filled.
     new: HashSet<Arc<str>>,
     /// Being deleted.
@@ -29,11 +31,13 @@ impl Namespaces {
             match change {
                 Change::Deleted(_) => {
                     self.settled.remove(&name);
+                    self.lacking.remove(&name);
                     self.new.remove(&name);
                     self.ending.remove(&name);
                 }
                 _ if is_ending(generic) => {
                     self.settled.insert(Arc::clone(&name));
+                    self.lacking.remove(&name);
                     self.new.remove(&name);
                     self.ending.insert(name);
                 }
@@ -49,6 +53,12 @@ impl Namespaces {
             Object::Job(job) => &job.namespace,
             Object::CronJob(cron_job) => &cron_job.namespace,
             Object::Pod(pod) => &pod.namespace,
+            Object::Generic(generic) if &*generic.resource == "resourcequotas" => {
+                if self.lacking.contains(&generic.namespace) && may_leave_room(change) {
+                    self.new.insert(Arc::clone(&generic.namespace));
+                }
+                return;
+            }
             // These two go with what belongs into every namespace.
             Object::Generic(generic) if matches!(change, Change::Deleted(_)) => {
                 let belongs = matches!(
@@ -69,8 +79,12 @@ impl Namespaces {
 
     pub(super) async fn act(&mut self, api: &Arc<Api>) -> Result<(), WriteError> {
         for name in self.new.clone() {
-            settle(api, &name).await?;
+            let is_whole = settle(api, &name).await?;
             self.new.remove(&name);
+            match is_whole {
+                true => self.lacking.remove(&name),
+                false => self.lacking.insert(Arc::clone(&name)),
+            };
             self.settled.insert(name);
         }
         for name in self.ending.clone() {
@@ -89,8 +103,29 @@ fn is_ending(generic: &GenericObject) -> bool {
         .is_some_and(|at| !at.is_null())
 }
 
-/// Makes the namespace and what belongs into it, as far as it is not there.
-pub(super) async fn settle(api: &Arc<Api>, name: &str) -> Result<(), WriteError> {
+/// Whether a quota may have room now for what belongs into its namespace. What pods use
+/// changes all the time, and is not what that is counted with.
+fn may_leave_room(change: &Change) -> bool {
+    let (Object::Generic(new), Object::Generic(old)) = (match change {
+        Change::Added(_) => return false,
+        Change::Deleted(_) => return true,
+        Change::Modified(new, old) => (new, old),
+    }) else {
+        return false;
+    };
+    let decisive = |generic: &GenericObject| {
+        let mut value: Value = serde_json::from_slice(&generic.json).unwrap_or(Value::Null);
+        let used = ["configmaps", "count/configmaps", "count/serviceaccounts"]
+            .map(|name| value["status"]["used"][name].take());
+        (value["spec"].take(), used)
+    };
+    decisive(new) != decisive(old)
+}
+
+/// Makes the namespace and what belongs into it, as far as it is not there; whether all of
+/// that is there now.
+pub(super) async fn settle(api: &Arc<Api>, name: &str) -> Result<bool, WriteError> {
+    let mut is_whole = true;
     api.ensure("namespaces", "", namespace(name)).await?;
     let account = json!({
         "apiVersion": "v1",
@@ -112,14 +147,15 @@ pub(super) async fn settle(api: &Arc<Api>, name: &str) -> Result<(), WriteError>
         match api.ensure(resource, name, object).await {
             // It ended meanwhile.
             Ok(()) | Err(WriteError::NoNamespace(_) | WriteError::Terminating(_)) => {}
-            // A quota has no room for it, which is its author's wish.
+            // A quota has no room for it, which is its author's wish for now.
             Err(WriteError::Forbidden(why)) => {
                 tracing::warn!(namespace = name, resource, why, "an object was not made");
+                is_whole = false;
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(is_whole)
 }
 
 fn namespace(name: &str) -> Value {

@@ -45,8 +45,15 @@ pub(super) async fn settle(api: &Arc<Api>) -> Result<(), WriteError> {
             "renewTime": micros(api.now()),
         },
     });
-    api.ensure("leases.coordination.k8s.io", LEASES, lease)
-        .await
+    let ensured = api.ensure("leases.coordination.k8s.io", LEASES, lease);
+    match ensured.await {
+        // A quota must not keep the server from starting.
+        Err(WriteError::Forbidden(why)) => {
+            tracing::warn!(why, "there is no Lease of the node");
+            Ok(())
+        }
+        ensured => ensured,
+    }
 }
 
 /// Renews the lease of the node, if somebody is about to read an old one: it says that

@@ -823,3 +823,56 @@ fn what_is_used_is_counted_anew_after_a_restart() {
         );
     });
 }
+
+#[test]
+fn a_quota_keeps_what_belongs_into_a_namespace_out_for_as_long_as_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || Api::start_with(Host::builder().data_dir(dir.path()));
+    let (maps, leases) = (
+        "/api/v1/namespaces/default/configmaps",
+        "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+    );
+    let authority = format!("{maps}/kube-root-ca.crt");
+    let none = |hard: Value| json!({ "metadata": { "name": "q" }, "spec": { "hard": hard } });
+    let api = start();
+    block_on(async {
+        let mut client = api.client();
+        create(&mut client, QUOTAS, &none(json!({ "configmaps": "0" }))).await;
+        client.send("DELETE", &authority, &[], "").await;
+        let name = client.get(leases).await.json()["items"][0]["metadata"]["name"].clone();
+        let quotas = "/api/v1/namespaces/kube-node-lease/resourcequotas";
+        let counted = json!({ "count/leases.coordination.k8s.io": "0" });
+        create(&mut client, quotas, &none(counted)).await;
+        let lease = format!("{leases}/{}", name.as_str().unwrap());
+        assert_eq!(client.send("DELETE", &lease, &[], "").await.code, 200);
+    });
+    drop(api);
+    // None of that keeps the server from starting.
+    let api = start();
+    block_on(async {
+        let mut client = api.client();
+        assert_eq!(client.get(&authority).await.code, 404);
+        let headers = [("content-type", "application/merge-patch+json")];
+        let patch = json!({ "spec": { "hard": { "configmaps": "1" } } });
+        let path = format!("{QUOTAS}/q");
+        client
+            .send("PATCH", &path, &headers, patch.to_string())
+            .await;
+        let is_there = |answer: &Value| answer["data"]["ca.crt"].is_string();
+        until(&mut client, &authority, is_there).await;
+        // The last place is somebody else's, until that one goes.
+        let patch = json!({ "spec": { "hard": { "configmaps": "2" } } });
+        client
+            .send("PATCH", &path, &headers, patch.to_string())
+            .await;
+        create(&mut client, maps, &json!({ "metadata": { "name": "m" } })).await;
+        let patch = json!({ "spec": { "hard": { "configmaps": "1" } } });
+        client
+            .send("PATCH", &path, &headers, patch.to_string())
+            .await;
+        client.send("DELETE", &authority, &[], "").await;
+        assert_eq!(client.get(&authority).await.code, 404);
+        client.send("DELETE", &format!("{maps}/m"), &[], "").await;
+        until(&mut client, &authority, is_there).await;
+    });
+}

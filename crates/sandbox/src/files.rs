@@ -12,10 +12,9 @@
 //!   `insufficient-memory`), and who would be started with a directory is not.
 //!   One guest has a limit of its own besides (`Limits::handles`).
 //! - A read or write of more than the host may copy at once
-//!   (`Limits::hostcall_fuel`) is a short one, as POSIX allows and every
-//!   caller must expect, rather than an error. This is for WASI 0.1: a component
-//!   that hands over more in one call traps, because arguments are copied before
-//!   the function is called. Its streams say how much they take, which is less.
+//!   (`Limits::hostcall_fuel`) is a short one (`buffers`). This is for WASI 0.1: a
+//!   component that hands over more in one call traps, because arguments are copied
+//!   before the function is called. Its streams say how much they take, which is less.
 //! - What is written, made or created takes room of its mount's quotas before it is
 //!   done (`writes`); creating a file is done here, as it is opening.
 
@@ -42,9 +41,6 @@ pub(crate) const P2: &str = "wasi:filesystem/types@0.2.12";
 
 /// The flag of `path_open` by which a file is made that is not there.
 const CREATE: i32 = 1;
-
-/// Bytes that Wasmtime counts for one entry of a list of buffers, at most.
-const VECTOR_COST: usize = 16;
 
 /// Redefines what differs; shadowing must be allowed.
 pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
@@ -108,40 +104,6 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
             })
         },
     )?;
-    macro_rules! short {
-        ($name:literal, $function:ident $(, $more:ident: $ty:ty)*) => {
-            linker.func_wrap_async(
-                P1,
-                $name,
-                |mut caller: Caller<'_, Guest>,
-                 (fd, buffers, count, $($more,)* done): (i32, i32, i32, $($ty,)* i32)| {
-                    Box::new(async move {
-                        let (memory, fuel) = enter(&mut caller)?;
-                        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-                        guest.wasi.set_hostcall_fuel(fuel);
-                        let max = room_in_fuel(fuel, count);
-                        let short = max.and_then(|max| Short::of(bytes, buffers, count, max));
-                        let result = p1::$function(
-                            &mut guest.wasi,
-                            &mut GuestMemory::Unshared(bytes),
-                            fd,
-                            buffers,
-                            count,
-                            $($more,)*
-                            done,
-                        )
-                        .await;
-                        if let Some(short) = short {
-                            short.undo(bytes);
-                        }
-                        result
-                    })
-                },
-            )?;
-        };
-    }
-    short!("fd_read", fd_read);
-    short!("fd_pread", fd_pread, offset: i64);
     Ok(())
 }
 
@@ -205,62 +167,10 @@ async fn look_at(
     }
 }
 
-/// Bytes that one call may copy, beside its list of buffers.
-pub(crate) fn room_in_fuel(fuel: usize, count: i32) -> Option<usize> {
-    let list = (count.cast_unsigned() as usize).checked_mul(VECTOR_COST)?;
-    fuel.checked_sub(list)
-}
-
 /// A number in a guest's memory.
 pub(crate) fn read_u32(memory: &[u8], at: i32) -> Option<u32> {
     let bytes = memory.get(at.cast_unsigned() as usize..)?.first_chunk()?;
     Some(u32::from_le_bytes(*bytes))
-}
-
-/// A buffer of a guest that is too long for one call and was made shorter in the
-/// list of buffers, of which one call uses the first that is not empty.
-pub(crate) struct Short {
-    /// Where its length stands.
-    at: usize,
-    length: [u8; 4],
-    shortened: [u8; 4],
-}
-
-impl Short {
-    /// Makes the first buffer that is not empty no longer than `max`, if it is.
-    pub(crate) fn of(memory: &mut [u8], buffers: i32, count: i32, max: usize) -> Option<Self> {
-        let (buffers, count) = (
-            buffers.cast_unsigned() as usize,
-            count.cast_unsigned() as usize,
-        );
-        let list = memory.get_mut(buffers..)?.chunks_exact_mut(8).take(count);
-        for (n, buffer) in list.enumerate() {
-            let length: [u8; 4] = buffer[4..].try_into().ok()?;
-            match u32::from_le_bytes(length) as usize {
-                0 => {}
-                bytes if bytes <= max => return None,
-                _ => {
-                    let shortened = u32::try_from(max).ok()?.to_le_bytes();
-                    buffer[4..].copy_from_slice(&shortened);
-                    return Some(Self {
-                        at: buffers + n * 8 + 4,
-                        length,
-                        shortened,
-                    });
-                }
-            }
-        }
-        None
-    }
-
-    /// Gives the guest its list back, unless it was read into.
-    pub(crate) fn undo(self, memory: &mut [u8]) {
-        if let Some(length) = memory.get_mut(self.at..self.at + 4)
-            && *length == self.shortened
-        {
-            length.copy_from_slice(&self.length);
-        }
-    }
 }
 
 /// Redefines what differs; shadowing must be allowed.

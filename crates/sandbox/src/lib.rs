@@ -22,6 +22,7 @@
 //! Only this room and the compile step of `image` know Wasmtime.
 
 mod beside;
+mod buffers;
 mod bulk;
 mod clock;
 mod compile;

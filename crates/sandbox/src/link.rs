@@ -9,7 +9,7 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p2::IoError;
 
 use crate::trap::ExitCode;
-use crate::{Guest, files, http, names, network, writes};
+use crate::{Guest, buffers, files, http, names, network, writes};
 
 /// Defines functions for core modules. An embedder's functions go here.
 pub type CoreLinker = wasmtime::Linker<Guest>;
@@ -32,6 +32,7 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
     // Wasmtime's own refuses codes above 125; containers have 0 to 255.
     linker.allow_shadowing(true);
     files::core(linker)?;
+    buffers::core(linker)?;
     writes::core(linker)?;
     linker.func_wrap(
         "wasi_snapshot_preview1",

@@ -23,7 +23,7 @@ use wasmtime_wasi::p2::{
 use wiggle::GuestMemory;
 
 use crate::executor::Cell;
-use crate::files::{P1, P2, Short, enter, read_u32, room_in_fuel, told};
+use crate::files::{P1, P2, enter, told};
 use crate::quota::{Quotas, Room};
 use crate::{ComponentLinker, CoreLinker, Guest};
 
@@ -38,58 +38,6 @@ const PERMIT_BYTES: usize = 64 << 10;
 
 /// Redefines what differs; shadowing must be allowed.
 pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
-    macro_rules! write {
-        ($name:literal, $function:ident $(, $more:ident: $ty:ty)*) => {
-            linker.func_wrap_async(
-                P1,
-                $name,
-                |mut caller: Caller<'_, Guest>,
-                 (fd, buffers, count, $($more,)* done): (i32, i32, i32, $($ty,)* i32)| {
-                    Box::new(async move {
-                        let (memory, fuel) = enter(&mut caller)?;
-                        let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-                        let mut max = room_in_fuel(fuel, count);
-                        let wanted = first_length(bytes, buffers, count);
-                        let room = match wanted.min(max.unwrap_or(0) as u64) {
-                            0 => None,
-                            some => guest.places.room(fd.cast_unsigned(), some).await,
-                        };
-                        if let Some(room) = &room {
-                            if room.bytes == 0 {
-                                return Ok(Errno::Nospc as i32);
-                            }
-                            max = usize::try_from(room.bytes).ok();
-                        }
-                        guest.wasi.set_hostcall_fuel(fuel);
-                        let short = max.and_then(|max| Short::of(bytes, buffers, count, max));
-                        let result = p1::$function(
-                            &mut guest.wasi,
-                            &mut GuestMemory::Unshared(bytes),
-                            fd,
-                            buffers,
-                            count,
-                            $($more,)*
-                            done,
-                        )
-                        .await;
-                        if let Some(short) = short {
-                            short.undo(bytes);
-                        }
-                        if matches!(result, Ok(error) if error == Errno::Success as i32)
-                            && guest.places.is_file(fd.cast_unsigned())
-                        {
-                            let written = read_u32(bytes, done).unwrap_or(0);
-                            guest.cell.wrote(written.into());
-                        }
-                        result
-                    })
-                },
-            )?;
-        };
-    }
-    write!("fd_write", fd_write);
-    write!("fd_pwrite", fd_pwrite, offset: i64);
-
     macro_rules! make {
         ($name:literal, $function:ident, ($($before:ident),*) $dir:ident ($($after:ident),*), [$($ty:ty),*]) => {
             linker.func_wrap_async(
@@ -160,16 +108,6 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
         },
     )?;
     Ok(())
-}
-
-/// The length of the first buffer that is not empty, which is the one that is used.
-fn first_length(memory: &[u8], buffers: i32, count: i32) -> u64 {
-    let list = memory
-        .get(buffers.cast_unsigned() as usize..)
-        .unwrap_or_default();
-    let lengths = list.chunks_exact(8).take(count.cast_unsigned() as usize);
-    let mut lengths = lengths.filter_map(|buffer| read_u32(buffer, 4));
-    lengths.find(|length| *length != 0).unwrap_or(0).into()
 }
 
 /// Redefines what differs; shadowing must be allowed.

@@ -113,7 +113,7 @@ pub(crate) fn errnos(strings: &Strings, calls: &[String]) -> Vec<u8> {
         writeln!(start, "(i32.store8 (i32.const {}) {call})", 4096 + n).unwrap();
     }
     p1(
-        64,
+        96,
         &format!(
             "{} (func (export \"_start\") {start}
                 (i32.store (i32.const 8) (i32.const 4096))

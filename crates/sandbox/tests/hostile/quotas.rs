@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmjob_sandbox::{Exit, Mount, Quota};
+use wasmjob_sandbox::{Exit, Limits, Mount, Quota};
 
 use crate::attack::row;
 use crate::files::{Strings, errnos, open};
@@ -16,6 +16,7 @@ const LIMIT: u64 = 256 << 10;
 /// What a write may take beyond the limit: the blocks in which it begins and ends.
 const SLACK: u64 = 2 * 4096;
 
+const ENOMEM: u8 = 48;
 const ENOSPC: u8 = 51;
 const EXDEV: u8 = 75;
 
@@ -175,6 +176,70 @@ fn t40_nothing_is_brought_past_the_limit() {
             "{} bytes are taken",
             disk.taken()
         );
+    });
+}
+
+/// What the host copies of a list of buffers is limited; what it writes, too, at any length.
+#[test]
+fn t40_no_list_of_buffers_writes_past_the_limit() {
+    const LIST: u32 = 1 << 20;
+    // One that fits beside a list of half of what the host copies.
+    let full = Limits::default().hostcall_fuel / 8;
+    let half = u32::try_from(full / 2).unwrap();
+    let full = u32::try_from(full).unwrap();
+    let mut s = Strings::default();
+    let file = s.add(b"file");
+    // Length of the list, and the places of buffers that are not empty.
+    let until_full = [0, 0, 0, ENOSPC, ENOSPC];
+    let lists = [
+        (1, &[0][..], until_full),
+        (half, &[0], until_full),
+        (half, &[0, 1], until_full),
+        (half + 1, &[0], until_full),
+        (half + 1, &[0, 1], until_full),
+        (half + 1, &[5, half], until_full),
+        (full, &[], [0; 5]),
+        (full, &[0, 1], [0, ENOMEM, ENOMEM, ENOMEM, ENOMEM]),
+        (full + 1, &[0, 1], [0, ENOMEM, ENOMEM, ENOMEM, ENOMEM]),
+        (full + 1, &[], [0, ENOMEM, ENOMEM, ENOMEM, ENOMEM]),
+        (u32::MAX, &[0, 1], [0, ENOMEM, ENOMEM, ENOMEM, ENOMEM]),
+    ];
+    const APPEND: u32 = 1;
+    let calls = |call: &str, flags: u32, count: u32, used: &[u32]| {
+        let list = format!("(i32.const {LIST}) (i32.const {})", count.cast_signed());
+        // Buffers lie where the memory begins.
+        let lengths = used.iter().map(|at| LIST + at * 8 + 4);
+        let lengths: String = lengths
+            .map(|at| format!("(i32.store (i32.const {at}) (i32.const 1048576))"))
+            .collect();
+        let opened = format!(
+            "(block (result i32) {lengths}
+                (call $path_open (i32.const 3) (i32.const 0) {file} (i32.const 1)
+                    (i64.const {}) (i64.const 0) (i32.const {flags}) (i32.const 0)))",
+            crate::files::BOTH
+        );
+        let writes = (0..4u64).map(|n| {
+            let offset = match call {
+                "fd_pwrite" => format!("(i64.const {})", n << 20),
+                _ => String::new(),
+            };
+            format!("(call ${call} (i32.load (i32.const 0)) {list} {offset} (i32.const 8))")
+        });
+        std::iter::once(opened).chain(writes).collect::<Vec<_>>()
+    };
+    row(|sandbox| {
+        for (call, flags) in [("fd_write", 0), ("fd_write", APPEND), ("fd_pwrite", 0)] {
+            for (count, used, expected) in &lists {
+                let disk = Disk::new();
+                let wasm = errnos(&s, &calls(call, flags, *count, used));
+                let end = sandbox.run_with(&wasm, |task| task.mounts = disk.mounts());
+                let what = format!("{call} of {count} buffers, {used:?} not empty");
+                assert_eq!(end.exit, Exit::Code(0), "{what}");
+                let taken = disk.taken();
+                assert!(taken <= LIMIT + SLACK, "{what}: {taken} bytes are taken");
+                assert_eq!(end.stdout, expected, "{what}");
+            }
+        }
     });
 }
 

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use wasmjob_api::Uid;
-use wasmjob_sandbox::Quota;
+use wasmjob_sandbox::{Quota, taken_bytes};
 
 /// Entries of a volume that a look at its size counts; a volume with more is over any limit.
 const ENTRIES_MAX: u64 = 1_000_000;
@@ -21,9 +21,6 @@ const ENTRIES_MAX: u64 = 1_000_000;
 /// Directories in one another that a look goes down; a volume with more is over any limit.
 /// Each takes a descriptor.
 const DEPTH_MAX: usize = 128;
-
-/// Bytes of a block.
-const BLOCK: u64 = 4_096;
 
 /// Bytes that an entry takes at least, if only of the file system's own.
 const ENTRY_BYTES: u64 = 1_024;
@@ -74,14 +71,14 @@ impl ClaimQuotas {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watched {
     scratch: Option<Scratch>,
-    memory_dirs: Vec<PathBuf>,
+    /// The quota of volumes in memory.
+    memory: Option<Arc<Quota>>,
 }
 
 /// The pod's own on the disk, logs included.
 #[derive(Clone, Debug)]
 struct Scratch {
     quota: Arc<Quota>,
-    dirs: Arc<[PathBuf]>,
     log_bytes: Arc<AtomicU64>,
 }
 
@@ -102,14 +99,13 @@ impl Watched {
     ) -> Option<Arc<Quota>> {
         let limit = limits.scratch_bytes_max.filter(|_| !dirs.is_empty())?;
         let log_bytes = Arc::new(AtomicU64::new(0));
-        let (logs, looked) = (Arc::clone(&log_bytes), dirs.clone());
+        let logs = Arc::clone(&log_bytes);
         let evict = Arc::clone(&limits.evict);
-        let look = move || sizes(&looked).saturating_add(logs.load(Ordering::Acquire));
+        let look = move || sizes(&dirs).saturating_add(logs.load(Ordering::Acquire));
         let quota = Quota::new(limit, look).when_full(move || evict(scratch_full(limit)));
         let quota = Arc::new(quota);
         self.scratch = Some(Scratch {
             quota: Arc::clone(&quota),
-            dirs: dirs.into(),
             log_bytes,
         });
         Some(quota)
@@ -121,13 +117,13 @@ impl Watched {
         limits: &Limits,
         dirs: Vec<PathBuf>,
     ) -> Option<Arc<Quota>> {
-        self.memory_dirs.clone_from(&dirs);
         if dirs.is_empty() {
             return None;
         }
         let (limit, evict) = (limits.memory_bytes_max, Arc::clone(&limits.evict));
         let quota = quota_of(limit, dirs).when_full(move || evict(memory_full(limit)));
-        Some(Arc::new(quota))
+        self.memory = Some(Arc::new(quota));
+        self.memory.clone()
     }
 
     /// The quota on scratch.
@@ -137,7 +133,7 @@ impl Watched {
 
     /// Whether there is anything to look at, beside logs.
     pub(crate) fn is_needed(&self) -> bool {
-        !self.memory_dirs.is_empty()
+        self.memory.is_some()
     }
 
     /// What is over a limit. `scratch_bytes_max` is the pod's limit on its
@@ -148,8 +144,8 @@ impl Watched {
         log_bytes: u64,
         memory: Memory,
     ) -> Option<Overrun> {
-        if !self.memory_dirs.is_empty() {
-            let used = memory.used.saturating_add(sizes(&self.memory_dirs));
+        if let Some(quota) = &self.memory {
+            let used = memory.used.saturating_add(quota.measure());
             if used > memory.max {
                 return Some(Overrun {
                     message: memory_full(memory.max),
@@ -163,7 +159,7 @@ impl Watched {
             Some(scratch) if scratch.log_bytes.swap(log_bytes, Ordering::AcqRel) == log_bytes => {
                 return None;
             }
-            Some(scratch) => sizes(&scratch.dirs).saturating_add(log_bytes),
+            Some(scratch) => scratch.quota.measure(),
         };
         (used > limit).then(|| Overrun {
             message: scratch_full(limit),
@@ -196,9 +192,8 @@ pub(crate) fn human(bytes: u64) -> String {
 
 /// Bytes that the files of some directories take. Blocks.
 fn sizes(dirs: &[PathBuf]) -> u64 {
-    let listed = dirs.iter().map(|dir| size(dir));
-    let listed = listed.fold(0, u64::saturating_add);
-    listed.saturating_add(unlinked(dirs))
+    let sizes = dirs.iter().map(|dir| size(dir));
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// Bytes that a directory's files take on disk; what cannot be counted is over any limit.
@@ -254,7 +249,9 @@ impl Count {
                 self.bytes = self.bytes.saturating_add(ENTRY_BYTES);
                 continue;
             }
-            self.bytes = self.bytes.saturating_add(taken(&found).max(ENTRY_BYTES));
+            self.bytes = self
+                .bytes
+                .saturating_add(taken_bytes(&found).max(ENTRY_BYTES));
             if is_dir {
                 if depth >= DEPTH_MAX {
                     return Err(Errno::OVERFLOW);
@@ -274,82 +271,11 @@ fn there<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
     }
 }
 
-/// Bytes that a file takes: without its holes, and without what a file system
-/// reserves for one that grows.
-fn taken(found: &Stat) -> u64 {
-    let blocks = found.st_blocks.cast_unsigned().saturating_mul(512);
-    match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile => {
-            let length = found.st_size.cast_unsigned();
-            blocks.min(length.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX))
-        }
-        _ => blocks,
-    }
-}
-
-/// Bytes of files that were removed from the directories and are still open: they
-/// take their room until they are closed.
-fn unlinked(dirs: &[PathBuf]) -> u64 {
-    let roots = dirs.iter().filter_map(|dir| {
-        let path = dir.canonicalize().ok()?;
-        let device = rustix::fs::stat(&path).ok()?.st_dev;
-        Some((path, device))
-    });
-    let roots: Vec<(PathBuf, u64)> = roots.collect();
-    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
-        return u64::MAX;
-    };
-    let mut seen = HashSet::new();
-    let mut bytes = 0u64;
-    for descriptor in descriptors.flatten() {
-        let path = descriptor.path();
-        // The kernel says where it was, and that it is deleted.
-        let is_ours = match std::fs::read_link(&path) {
-            Ok(target) => {
-                target
-                    .as_os_str()
-                    .as_encoded_bytes()
-                    .ends_with(b" (deleted)")
-                    && roots.iter().any(|(root, _)| target.starts_with(root))
-            }
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-        };
-        if !is_ours {
-            continue;
-        }
-        let Ok(found) = rustix::fs::stat(&path) else {
-            continue;
-        };
-        let is_here = roots.iter().any(|(_, device)| *device == found.st_dev);
-        if found.st_nlink == 0 && is_here && seen.insert((found.st_dev, found.st_ino)) {
-            bytes = bytes.saturating_add(taken(&found));
-        }
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io::Write as _;
 
     use super::*;
-
-    #[test]
-    fn what_was_removed_and_is_open_counts_until_it_is_closed() {
-        let dir = tempfile::tempdir().unwrap();
-        let dirs = [dir.path().to_owned()];
-        let path = dir.path().join("hidden");
-        let mut file = File::create(&path).unwrap();
-        file.write_all(&[1; 100_000]).unwrap();
-        let listed = sizes(&dirs);
-        assert!((100_000..110_000).contains(&listed), "{listed}");
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(size(dir.path()), 0);
-        assert_eq!(sizes(&dirs), listed);
-        drop(file);
-        assert_eq!(sizes(&dirs), 0);
-    }
 
     #[test]
     fn links_count_once_and_holes_not() {
@@ -382,8 +308,6 @@ mod tests {
                 let file = openat(&at, "f", flags, Mode::RUSR).unwrap();
                 rustix::io::write(&file, &[1; 50_000]).unwrap();
                 assert!(size(dir.path()) >= 50_000);
-                rustix::fs::unlinkat(&at, "f", AtFlags::empty()).unwrap();
-                assert!(sizes(&[dir.path().to_owned()]) >= 50_000, "it is open");
             }
         }
         assert_eq!(size(dir.path()), u64::MAX);

@@ -18,11 +18,15 @@
 //! - What is written, made or created takes room of its mount's quotas before it is
 //!   done (`writes`); creating a file is done here, as it is opening.
 
+use std::fs::File;
+use std::sync::Arc;
+
 use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource as Limited, getrlimit};
 use wasmtime::component::Resource;
 use wasmtime::{AsContextMut, Caller, Extern, Memory, StoreContextMut};
+use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p1::types::{Errno, Error, Fd, Filetype, Lookupflags};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as p1, WasiSnapshotPreview1};
@@ -32,6 +36,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wiggle::{GuestMemory, GuestPtr};
 
+use crate::open_files::Opening;
 use crate::{ComponentLinker, CoreLinker, Guest};
 
 pub(crate) const P1: &str = "wasi_snapshot_preview1";
@@ -81,6 +86,7 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                     return Ok(Errno::Nospc as i32);
                 }
                 guest.wasi.set_hostcall_fuel(fuel);
+                let (opening, place) = (Opening::begin(), next_place(guest));
                 let opened = p1::path_open(
                     &mut guest.wasi,
                     &mut memory,
@@ -98,7 +104,9 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                 if opened == Errno::Success as i32
                     && let Some(fd) = read_u32(bytes, to)
                 {
-                    guest.places.opened(dir.cast_unsigned(), fd);
+                    let file = place.and_then(|place| file_at(guest, place));
+                    let dir = dir.cast_unsigned();
+                    guest.places.opened(dir, fd, file.as_ref(), opening);
                 }
                 Ok(opened)
             })
@@ -119,6 +127,25 @@ pub(crate) fn descriptors_left() -> bool {
     let guests = limit - limit / 4;
     let probe = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     probe.is_ok_and(|probe| u64::from(probe.as_raw_fd().cast_unsigned()) < guests)
+}
+
+/// Where the next handle of a guest will be: WASI 0.1 does not tell where those are that
+/// stand behind its file descriptors.
+fn next_place(guest: &mut Guest) -> Option<u32> {
+    let table = guest.ctx().table;
+    let taken = table.push(()).ok()?;
+    let place = taken.rep();
+    table.delete(taken).ok()?;
+    Some(place)
+}
+
+/// The open file or directory behind a handle.
+fn file_at(guest: &mut Guest, place: u32) -> Option<Arc<File>> {
+    let table = guest.ctx().table;
+    match table.get(&Resource::new_borrow(place)).ok()? {
+        Descriptor::File(file) => Some(Arc::clone(&file.file)),
+        Descriptor::Dir(dir) => Some(Arc::clone(&dir.dir)),
+    }
 }
 
 /// The guest's memory, and how much the host may copy in this call.
@@ -206,11 +233,15 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 if room.as_ref().is_some_and(|room| room.bytes == 0) {
                     return Ok((Err(ErrorCode::InsufficientSpace),));
                 }
+                let opening = Opening::begin();
                 let mut files = guest.filesystem();
                 let opened = files.open_at(dir, follow, path, create, flags).await;
                 let opened = told(guest, opened)?;
                 if let Ok(opened) = &opened {
-                    guest.places.opened(parent, opened.rep());
+                    let descriptor = opened.rep();
+                    let file = file_at(guest, descriptor);
+                    let places = &mut guest.places;
+                    places.opened(parent, descriptor, file.as_ref(), opening);
                 }
                 Ok((opened,))
             })

@@ -5,9 +5,11 @@
 //! whoever notes both knows where each lies.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::Arc;
 
 use crate::Mount;
+use crate::open_files::Opening;
 use crate::quota::{Moving, Quotas, Room};
 
 /// The first descriptor of a preopened directory, after the three streams.
@@ -69,8 +71,19 @@ impl Places {
         self.mount(a) == self.mount(b)
     }
 
-    /// `descriptor` was opened below `parent`.
-    pub(crate) fn opened(&mut self, parent: u32, descriptor: u32) {
+    /// `descriptor` was opened below `parent`: `file`, if that is known.
+    pub(crate) fn opened(
+        &mut self,
+        parent: u32,
+        descriptor: u32,
+        file: Option<&Arc<File>>,
+        opening: Opening,
+    ) {
+        if let (Some(quotas), Some(file)) = (self.quotas(parent), file) {
+            for quota in quotas.iter() {
+                quota.opened(file, opening);
+            }
+        }
         match self.mount(parent) {
             Some(mount) => self.of.insert(descriptor, mount),
             None => self.of.remove(&descriptor),
@@ -110,12 +123,12 @@ mod tests {
     #[test]
     fn what_is_opened_lies_where_its_directory_does() {
         let mut places = places();
-        places.opened(4, 9);
+        places.opened(4, 9, None, Opening::begin());
         assert!(places.are_together(9, 4));
         places.renumbered(9, 3);
         assert!(places.are_together(3, 4) && !places.are_together(9, 4));
         // The number comes again.
-        places.opened(5, 9);
+        places.opened(5, 9, None, Opening::begin());
         assert!(places.are_together(9, 5));
         // A stream that is called as a file was is no file.
         places.renumbered(1, 4);

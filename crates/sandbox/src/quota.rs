@@ -9,19 +9,19 @@
 //! A look belongs to nobody: it ends and is accounted for also when the guest that
 //! wanted it is gone, there is one at a time, and none follows at once. Nothing is
 //! moved or linked in the directory meanwhile, or it could be where the look has been.
+//! What was removed and is still open counts, too (`open_files`).
 //!
 //! One thing can pass: a write that is under way when its guest is killed, and that
 //! the disk makes later, is missed by a look in that moment.
 
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use crate::clock::now;
-
-/// Bytes that a file system gives to a file at least.
-const BLOCK: u64 = 4_096;
+use crate::open_files::{BLOCK, OpenFiles, Opening};
 
 /// How many times as long as a look at a directory took nobody looks at it again: a
 /// guest with many files beside little room cannot keep the host busy counting them.
@@ -38,6 +38,8 @@ pub struct Quota {
     account: Mutex<Account>,
     look: Look,
     full: Option<Box<dyn Fn() + Send + Sync>>,
+    /// What is open there.
+    open: OpenFiles,
     /// Taken to look, and shared by those who move files.
     places: Arc<RwLock<()>>,
     /// Woken when a write that was under way is done.
@@ -58,6 +60,8 @@ struct Account {
     ended: u64,
     /// When somebody may look again.
     again: Option<Instant>,
+    /// Whether the look that is going on has missed a file.
+    missed: bool,
 }
 
 /// What became of a wish for room.
@@ -79,7 +83,8 @@ impl std::fmt::Debug for Quota {
 }
 
 impl Quota {
-    /// A limit of so many bytes; `look` finds out how many there are, and may block.
+    /// A limit of so many bytes; `look` finds out how many there are in the directory, and
+    /// may block.
     #[must_use]
     pub fn new(limit: u64, look: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self {
@@ -91,9 +96,11 @@ impl Quota {
                 begun: 0,
                 ended: 0,
                 again: None,
+                missed: false,
             }),
             look: Box::new(look),
             full: None,
+            open: OpenFiles::default(),
             places: Arc::default(),
             done: Notify::new(),
         }
@@ -113,6 +120,23 @@ impl Quota {
             account.limit = limit;
             // Whoever looks next knows what is left of the new one.
             account.left = 0;
+        }
+    }
+
+    /// Bytes that there are, removed files included that guests have open. Blocks.
+    #[must_use]
+    pub fn measure(&self) -> u64 {
+        let listed = (self.look)();
+        listed.saturating_add(self.open.removed_bytes())
+    }
+
+    /// A guest has opened a file.
+    pub(crate) fn opened(&self, file: &Arc<File>, opening: Opening) {
+        self.open.add(file);
+        if opening.may_have_been_missed(file) {
+            let mut account = self.account();
+            account.left = 0;
+            account.missed = account.ended != account.begun;
         }
     }
 
@@ -167,14 +191,17 @@ impl Quota {
         }
         let quota = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || {
-            let found = (quota.look)();
+            let found = quota.measure();
             let ended = now();
             let mut account = quota.account();
             account.found = found;
             account.ended = account.begun;
             account.again = Some(ended + (ended - began).saturating_mul(REST));
             let used = found.saturating_add(account.under_way);
-            account.left = account.limit.saturating_sub(used);
+            account.left = match std::mem::take(&mut account.missed) {
+                true => 0,
+                false => account.limit.saturating_sub(used),
+            };
             drop(account);
             drop(alone);
         });

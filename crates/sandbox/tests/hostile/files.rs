@@ -82,7 +82,7 @@ const ENXIO: u8 = 60;
 const ELOOP: u8 = 32;
 
 /// Rights to read, and to read and write.
-const READ: u64 = 1 << 1;
+pub(crate) const READ: u64 = 1 << 1;
 pub(crate) const BOTH: u64 = READ | 1 << 6;
 
 /// Strings one after another, and where each is: address and length.

@@ -55,6 +55,8 @@ fn component(check: &str) -> Vec<u8> {
                 (param "flags" $df) (result (result (own $d) (error $ec)))))
             (export "[method]descriptor.write" (func (param "self" (borrow $d))
                 (param "buffer" (list u8)) (param "offset" u64) (result (result u64 (error $ec)))))
+            (export "[method]descriptor.unlink-file-at" (func (param "self" (borrow $d))
+                (param "path" string) (result (result (error $ec)))))
             (export "[method]descriptor.append-via-stream" (func (param "self" (borrow $d))
                 (result (result (own $o) (error $ec)))))
             (export "[method]descriptor.read" (func (param "self" (borrow $d))
@@ -78,6 +80,7 @@ fn component(check: &str) -> Vec<u8> {
         lower("open", "$types", "[method]descriptor.open-at"),
         lower("write", "$types", "[method]descriptor.write"),
         lower("read", "$types", "[method]descriptor.read"),
+        lower("unlink", "$types", "[method]descriptor.unlink-file-at"),
         lower("append", "$types", "[method]descriptor.append-via-stream"),
         lower(
             "put",
@@ -102,6 +105,7 @@ fn component(check: &str) -> Vec<u8> {
                 (import "fs" "open" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
                 (import "fs" "write" (func $write (param i32 i32 i32 i64 i32)))
                 (import "fs" "read" (func $read (param i32 i64 i64 i32)))
+                (import "fs" "unlink" (func $unlink (param i32 i32 i32 i32)))
                 (import "fs" "append" (func $append (param i32 i32)))
                 (import "fs" "put" (func $put (param i32 i32 i32 i32)))
                 (data (i32.const 1024) "file") (data (i32.const 1040) "fifo")
@@ -114,6 +118,7 @@ fn component(check: &str) -> Vec<u8> {
                 (with "libc" (instance $libc))
                 (with "fs" (instance (export "dirs" (func $dirs_core))
                     (export "open" (func $open_core)) (export "write" (func $write_core))
+                    (export "unlink" (func $unlink_core))
                     (export "append" (func $append_core)) (export "put" (func $put_core))
                     (export "read" (func $read_core))))))"#
         ),
@@ -204,6 +209,43 @@ pub(crate) fn fills(by_stream: bool) -> Vec<u8> {
                     (i32.lt_u (local.get $n) (i32.const 10000)))))
             drop (i32.and (i32.load8_u (i32.const 64)) {refused}))",
         open(1024)
+    ))
+}
+
+/// Fills its file, removes it while it is open, and succeeds if another one has no room.
+pub(crate) fn hides(bytes: usize) -> Vec<u8> {
+    let make = |path: u32| {
+        format!(
+            "(call $open (local.get $dir) (i32.const 0) (i32.const {path}) (i32.const 4)
+                (i32.const 1) (i32.const 3) (i32.const 64))
+            (br_if $no (i32.load8_u (i32.const 64)))
+            (local.set $n (i32.load (i32.const 68)))"
+        )
+    };
+    let write = |bytes: usize, at: usize| {
+        format!(
+            "(call $write (local.get $n) (i32.const 2000000) (i32.const {bytes}) (i64.const {at})
+                (i32.const 64))"
+        )
+    };
+    component(&format!(
+        "(block $no (result i32) (i32.const 0) {}
+            {}
+            (br_if $no (i32.load8_u (i32.const 64)))
+            (br_if $no (i64.ne (i64.load (i32.const 72)) (i64.const {bytes})))
+            (call $unlink (local.get $dir) (i32.const 1024) (i32.const 4) (i32.const 64))
+            (br_if $no (i32.load8_u (i32.const 64)))
+            {}
+            {}
+            (br_if $no (i32.load8_u (i32.const 64)))
+            {} drop
+            (i32.and (i32.load8_u (i32.const 64))
+                (i32.eq (i32.load8_u (i32.const 72)) (i32.const {INSUFFICIENT_SPACE}))))",
+        make(1024),
+        write(bytes, 0),
+        make(1040),
+        write(1 << 20, 0),
+        write(1 << 20, 1 << 20) + &write(1 << 20, 2 << 20),
     ))
 }
 

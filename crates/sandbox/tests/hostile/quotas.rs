@@ -1,9 +1,10 @@
 //! Guests that want more of the disk than they may have: T40 where it is limited.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use wasmjob_sandbox::{Exit, Limits, Mount, Quota};
 
 use crate::attack::row;
@@ -20,18 +21,25 @@ const ENOMEM: u8 = 48;
 const ENOSPC: u8 = 51;
 const EXDEV: u8 = 75;
 
-/// Bytes that what stands in a directory takes.
+/// Bytes that what stands in a directory takes, however deep.
 fn taken(dir: &Path) -> u64 {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        let metadata = entry.metadata().unwrap();
-        bytes += metadata.blocks() * 512;
-        if metadata.is_dir() {
-            bytes += taken(&entry.path());
+    fn within(dir: impl AsFd) -> u64 {
+        let mut bytes = 0;
+        for entry in Dir::read_from(&dir).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let found = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+            bytes += u64::try_from(found.st_blocks).unwrap() * 512;
+            if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                bytes += within(openat(&dir, name, OFlags::RDONLY, Mode::empty()).unwrap());
+            }
         }
+        bytes
     }
-    bytes
+    within(std::fs::File::open(dir).unwrap())
 }
 
 /// Two empty directories for guests, of which the first is limited.
@@ -176,6 +184,81 @@ fn t40_nothing_is_brought_past_the_limit() {
             "{} bytes are taken",
             disk.taken()
         );
+    });
+}
+
+/// The kernel tells no path of a file that lies so deep, and has none of one that was removed.
+#[test]
+fn t40_what_was_removed_and_is_open_counts_where_it_stood() {
+    const HIDDEN: u64 = 100 << 10;
+    let mut s = Strings::default();
+    let (dir, file) = (s.add("d".repeat(250).as_bytes()), s.add(b"file"));
+    let make = |dir: &str, to: u32| {
+        format!(
+            "(call $path_open {dir} (i32.const 0) {file} (i32.const 1) (i64.const {})
+                (i64.const 0) (i32.const 0) (i32.const {to}))",
+            crate::files::BOTH
+        )
+    };
+    let write = |fd: u32, bytes: u64| {
+        format!(
+            "(block (result i32) (i32.store (i32.const 20) (i32.const {bytes}))
+                (call $fd_write (i32.load (i32.const {fd})) (i32.const 16) (i32.const 1)
+                    (i32.const 24)))"
+        )
+    };
+    let here = "(i32.load (i32.const 0))";
+    let begin = "(block (result i32) (i32.store (i32.const 0) (i32.const 3)) (i32.const 0))";
+    let mut calls = vec![begin.to_owned()];
+    for _ in 0..20 {
+        calls.push(format!("(call $path_create_directory {here} {dir})"));
+        calls.push(format!(
+            "(call $path_open {here} (i32.const 0) {dir} (i32.const 2) (i64.const {})
+                (i64.const 0) (i32.const 0) (i32.const 0))",
+            crate::files::READ
+        ));
+    }
+    calls.push(make(here, 4));
+    calls.push(write(4, HIDDEN));
+    calls.push(format!("(call $path_unlink_file {here} {file})"));
+    // Where it counts, and where it does not.
+    for (root, fd) in [(3, 4), (5, 12)] {
+        calls.push(make(&format!("(i32.const {root})"), fd));
+        calls.extend([write(fd, 1 << 20), write(fd, 4096), write(fd, 4096)]);
+    }
+    let mut expected = vec![0; calls.len()];
+    for refused in [5, 1] {
+        expected[calls.len() - refused] = ENOSPC;
+    }
+    row(|sandbox| {
+        let disk = Disk::new();
+        let other = Disk::new();
+        let mounts: Vec<Mount> = [disk.mounts(), other.mounts()]
+            .iter()
+            .flat_map(|mounts| mounts.iter())
+            .map(|mount| Mount {
+                dir: mount.dir.try_clone().unwrap(),
+                guest_path: format!("/{}", mount.dir.as_raw_fd()),
+                read_only: false,
+                quotas: Arc::clone(&mount.quotas),
+            })
+            .collect();
+        let mounts: Arc<[Mount]> = mounts.into();
+        let end = sandbox.run_with(&errnos(&s, &calls), |task| {
+            task.mounts = Arc::clone(&mounts)
+        });
+        drop(mounts);
+        assert_eq!((end.exit, end.stdout), (Exit::Code(0), expected.clone()));
+        let (taken, free) = (disk.taken(), other.taken());
+        assert!(taken <= LIMIT - HIDDEN + SLACK, "{taken} bytes are taken");
+        assert!(free >= LIMIT, "{free} bytes are taken");
+        // Components, too.
+        let disk = Disk::new();
+        let hides = files_p2::hides(200 << 10);
+        let end = sandbox.run_with(&hides, |task| task.mounts = disk.mounts());
+        assert_eq!(end.exit, Exit::Code(0));
+        let taken = disk.taken();
+        assert!(taken <= LIMIT - (200 << 10) + SLACK, "{taken} bytes");
     });
 }
 

@@ -180,15 +180,17 @@ impl Quota {
     /// Looks, unless somebody else has meanwhile, or has only just.
     async fn look_as(self: &Arc<Self>, number: u64, alone: OwnedRwLockWriteGuard<()>) {
         let began = now();
-        {
+        let under_way = {
             let mut account = self.account();
             if account.ended >= number || account.again.is_some_and(|at| began < at) {
                 return;
             }
             account.begun += 1;
-            // From here on everybody else waits, so what is under way is known.
+            // From here on everybody else waits. What is under way may be made where the
+            // look has been, and be done before it ends.
             account.left = 0;
-        }
+            account.under_way
+        };
         let quota = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || {
             let found = quota.measure();
@@ -197,7 +199,7 @@ impl Quota {
             account.found = found;
             account.ended = account.begun;
             account.again = Some(ended + (ended - began).saturating_mul(REST));
-            let used = found.saturating_add(account.under_way);
+            let used = found.saturating_add(under_way);
             account.left = match std::mem::take(&mut account.missed) {
                 true => 0,
                 false => account.limit.saturating_sub(used),
@@ -228,6 +230,10 @@ impl Account {
         }
         if looked.is_none_or(|number| self.ended < number) {
             return Answer::Look(looked.unwrap_or(self.begun + 1), self.again);
+        }
+        if self.ended < self.begun {
+            // Somebody looks again already: what was granted meanwhile it might not see.
+            return Answer::Look(self.begun, self.again);
         }
         match self.left {
             0 if self.found > self.limit || self.limit == 0 => Answer::Full,
@@ -330,6 +336,8 @@ impl Drop for Room {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -434,6 +442,41 @@ mod tests {
         drop(go);
         assert_eq!(Room::take(&quotas, 1).await.bytes, 1);
         assert_eq!(looks.load(Ordering::SeqCst), 1);
+    }
+
+    /// What the look has passed when it is written is on the disk when the look ends.
+    #[tokio::test]
+    async fn what_ends_during_a_look_is_not_lost() {
+        let used = Arc::new(AtomicU64::new(0));
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let (seen, held) = (Arc::clone(&used), Mutex::new(gate));
+        let quotas: Quotas = Arc::new([Arc::new(Quota::new(1 << 20, move || {
+            let found = seen.load(Ordering::SeqCst);
+            let _ = held.lock().unwrap().recv();
+            found
+        }))]);
+        go.send(()).unwrap();
+        let first = Room::take(&quotas, 1 << 19).await;
+        assert_eq!(first.bytes, 1 << 19);
+        // Somebody wants more than is left: a look, which goes past the place of the first.
+        let quota = Arc::clone(&quotas[0]);
+        quota.set_limit((1 << 20) + 1);
+        let mut second = JoinSet::new();
+        second.spawn({
+            let quotas = Arc::clone(&quotas);
+            async move { Room::take(&quotas, 1 << 20).await }
+        });
+        while quota.account().begun < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        used.store(1 << 19, Ordering::SeqCst);
+        drop(first);
+        go.send(()).unwrap();
+        let second = second.join_all().await;
+        let second = &second[0];
+        assert!(second.bytes <= (1 << 19) + 1, "{} bytes", second.bytes);
+        drop(go);
     }
 
     #[tokio::test]

@@ -239,8 +239,12 @@ impl Account {
             0 if self.found > self.limit || self.limit == 0 => Answer::Full,
             0 if self.under_way > 0 => Answer::Wait,
             // All blocks are taken, and their last may not be filled: what does not fit
-            // into it is found by the next look, and is the last.
-            0 if self.found == self.limit => Answer::Granted(bytes.min(BLOCK), 0),
+            // into it is found by the next look, and is the last. There is one such, so
+            // others wait meanwhile.
+            0 if self.found == self.limit => {
+                self.under_way += BLOCK;
+                Answer::Granted(bytes.min(BLOCK), BLOCK)
+            }
             0 => Answer::Look(self.begun + 1, self.again),
             // What a write of that many takes is known within two blocks: the next one looks.
             left => {
@@ -442,6 +446,22 @@ mod tests {
         drop(go);
         assert_eq!(Room::take(&quotas, 1).await.bytes, 1);
         assert_eq!(looks.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn the_last_block_is_for_one() {
+        let quotas = quota(1 << 20, &Arc::new(AtomicU64::new(1 << 20)));
+        let mut all = JoinSet::new();
+        for _ in 0..50 {
+            let quotas = Arc::clone(&quotas);
+            all.spawn(async move { Room::take(&quotas, BLOCK).await });
+        }
+        let rooms = all.join_all().await;
+        let bytes: u64 = rooms.iter().map(|room| room.bytes).sum();
+        assert_eq!(bytes, BLOCK);
+        // It was written in place, so that it can be again.
+        drop(rooms);
+        assert_eq!(Room::take(&quotas, BLOCK).await.bytes, BLOCK);
     }
 
     /// What the look has passed when it is written is on the disk when the look ends.

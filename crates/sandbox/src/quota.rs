@@ -18,7 +18,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, Semaphore};
 
 use crate::clock::now;
 use crate::open_files::{BLOCK, OpenFiles, Opening};
@@ -30,8 +30,16 @@ const REST: u32 = 9;
 /// How long a write waits for others that are under way, which may take less than they might.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Finds out how many bytes a directory's files take. Called where it may block.
-type Look = Box<dyn Fn() -> u64 + Send + Sync>;
+/// How long nobody looks again where that could not be told.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Looks at once, everywhere: each takes one of the threads that guests' files need, and
+/// a few descriptors.
+static LOOKS: Semaphore = Semaphore::const_new(4);
+
+/// Finds out how many bytes a directory's files take, unless that cannot be told now.
+/// Called where it may block.
+type Look = Box<dyn Fn() -> Option<u64> + Send + Sync>;
 
 /// One limit, of one directory or of several together. Everybody who writes there shares it.
 pub struct Quota {
@@ -53,8 +61,8 @@ struct Account {
     left: u64,
     /// Bytes that were taken for writes that are being made.
     under_way: u64,
-    /// Bytes that the last look found.
-    found: u64,
+    /// Bytes that the last look found, if it could tell.
+    found: Option<u64>,
     /// Looks that were begun, and the number of the last one that ended.
     begun: u64,
     ended: u64,
@@ -84,15 +92,15 @@ impl std::fmt::Debug for Quota {
 
 impl Quota {
     /// A limit of so many bytes; `look` finds out how many there are in the directory, and
-    /// may block.
+    /// may block. If it cannot tell, who writes waits until it can.
     #[must_use]
-    pub fn new(limit: u64, look: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+    pub fn new(limit: u64, look: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Self {
         Self {
             account: Mutex::new(Account {
                 limit,
                 left: 0,
                 under_way: 0,
-                found: 0,
+                found: None,
                 begun: 0,
                 ended: 0,
                 again: None,
@@ -123,11 +131,12 @@ impl Quota {
         }
     }
 
-    /// Bytes that there are, removed files included that guests have open. Blocks.
+    /// Bytes that there are, removed files included that guests have open, if that can be
+    /// told. Blocks.
     #[must_use]
-    pub fn measure(&self) -> u64 {
-        let listed = (self.look)();
-        listed.saturating_add(self.open.removed_bytes())
+    pub fn measure(&self) -> Option<u64> {
+        let listed = (self.look)()?;
+        Some(listed.saturating_add(self.open.removed_bytes()))
     }
 
     /// A guest has opened a file.
@@ -179,6 +188,10 @@ impl Quota {
 
     /// Looks, unless somebody else has meanwhile, or has only just.
     async fn look_as(self: &Arc<Self>, number: u64, alone: OwnedRwLockWriteGuard<()>) {
+        if self.account().ended >= number {
+            return;
+        }
+        let permit = LOOKS.acquire().await;
         let began = now();
         let under_way = {
             let mut account = self.account();
@@ -198,14 +211,21 @@ impl Quota {
             let mut account = quota.account();
             account.found = found;
             account.ended = account.begun;
-            account.again = Some(ended + (ended - began).saturating_mul(REST));
-            let used = found.saturating_add(under_way);
-            account.left = match std::mem::take(&mut account.missed) {
-                true => 0,
-                false => account.limit.saturating_sub(used),
+            let mut rest = (ended - began).saturating_mul(REST);
+            account.left = match (found, std::mem::take(&mut account.missed)) {
+                (Some(found), false) => {
+                    let used = found.saturating_add(under_way);
+                    account.limit.saturating_sub(used)
+                }
+                (Some(_), true) => 0,
+                (None, _) => {
+                    rest = rest.max(RETRY);
+                    0
+                }
             };
+            account.again = Some(ended + rest);
             drop(account);
-            drop(alone);
+            drop((alone, permit));
         });
         // It goes on without us. Who cannot look has left nothing.
         let _ = looking.await;
@@ -235,13 +255,16 @@ impl Account {
             // Somebody looks again already: what was granted meanwhile it might not see.
             return Answer::Look(self.begun, self.again);
         }
+        let Some(found) = self.found else {
+            return Answer::Look(self.begun + 1, self.again);
+        };
         match self.left {
-            0 if self.found > self.limit || self.limit == 0 => Answer::Full,
+            0 if found > self.limit || self.limit == 0 => Answer::Full,
             0 if self.under_way > 0 => Answer::Wait,
             // All blocks are taken, and their last may not be filled: what does not fit
             // into it is found by the next look, and is the last. There is one such, so
             // others wait meanwhile.
-            0 if self.found == self.limit => {
+            0 if found == self.limit => {
                 self.under_way += BLOCK;
                 Answer::Granted(bytes.min(BLOCK), BLOCK)
             }
@@ -349,7 +372,7 @@ mod tests {
     fn quota(limit: u64, used: &Arc<AtomicU64>) -> Quotas {
         let used = Arc::clone(used);
         Arc::new([Arc::new(Quota::new(limit, move || {
-            used.load(Ordering::SeqCst)
+            Some(used.load(Ordering::SeqCst))
         }))])
     }
 
@@ -391,7 +414,7 @@ mod tests {
         let (seen, counted) = (Arc::clone(&used), Arc::clone(&looks));
         let quotas: Quotas = Arc::new([Arc::new(Quota::new(1 << 20, move || {
             counted.fetch_add(1, Ordering::SeqCst);
-            seen.load(Ordering::SeqCst)
+            Some(seen.load(Ordering::SeqCst))
         }))]);
         for n in 1..=256 {
             let room = Room::take(&quotas, 1).await;
@@ -436,7 +459,7 @@ mod tests {
         let quotas: Quotas = Arc::new([Arc::new(Quota::new(1 << 20, move || {
             counted.fetch_add(1, Ordering::SeqCst);
             let _ = held.lock().unwrap().recv();
-            0
+            Some(0)
         }))]);
         for _ in 0..1_000 {
             let take = Room::take(&quotas, 1);
@@ -464,6 +487,27 @@ mod tests {
         assert_eq!(Room::take(&quotas, BLOCK).await.bytes, BLOCK);
     }
 
+    /// As when the process has no descriptors left.
+    #[tokio::test]
+    async fn who_writes_waits_until_a_look_can_tell() {
+        let (told, looks) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let full = Arc::clone(&told);
+        let quota = Quota::new(1 << 20, move || {
+            match looks.fetch_add(1, Ordering::SeqCst) {
+                0 => Some((1 << 20) + 1),
+                1 | 2 => None,
+                _ => Some(1 << 19),
+            }
+        });
+        let quota = quota.when_full(move || {
+            full.fetch_add(1, Ordering::SeqCst);
+        });
+        let quotas: Quotas = Arc::new([Arc::new(quota)]);
+        assert_eq!(Room::take(&quotas, 1).await.bytes, 0);
+        assert_eq!(Room::take(&quotas, 1 << 20).await.bytes, 1 << 19);
+        assert_eq!(told.load(Ordering::SeqCst), 1, "once it could tell");
+    }
+
     /// What the look has passed when it is written is on the disk when the look ends.
     #[tokio::test]
     async fn what_ends_during_a_look_is_not_lost() {
@@ -473,7 +517,7 @@ mod tests {
         let quotas: Quotas = Arc::new([Arc::new(Quota::new(1 << 20, move || {
             let found = seen.load(Ordering::SeqCst);
             let _ = held.lock().unwrap().recv();
-            found
+            Some(found)
         }))]);
         go.send(()).unwrap();
         let first = Room::take(&quotas, 1 << 19).await;
@@ -505,7 +549,7 @@ mod tests {
         let held = Mutex::new(gate);
         let quotas: Quotas = Arc::new([Arc::new(Quota::new(1 << 20, move || {
             let _ = held.lock().unwrap().recv();
-            0
+            Some(0)
         }))]);
         let take = Room::take(&quotas, 1);
         assert!(
@@ -538,7 +582,7 @@ mod tests {
         let (wide, narrow) = (quota(1 << 30, &used), quota(1 << 16, &used));
         let told = Arc::new(AtomicU64::new(0));
         let full = Arc::clone(&told);
-        let last = Quota::new(0, || 0).when_full(move || {
+        let last = Quota::new(0, || Some(0)).when_full(move || {
             full.fetch_add(1, Ordering::SeqCst);
         });
         let both: Quotas = Arc::new([Arc::clone(&wide[0]), Arc::clone(&narrow[0])]);

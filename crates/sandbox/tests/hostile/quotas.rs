@@ -61,7 +61,7 @@ impl Disk {
     /// 3 is /limited, 4 is /free.
     fn mounts(&self) -> Arc<[Mount]> {
         let dir = self.0.path().join("limited");
-        let quota = Arc::new(Quota::new(LIMIT, move || taken(&dir)));
+        let quota = Arc::new(Quota::new(LIMIT, move || Some(taken(&dir))));
         let mount = |name: &str, quotas: &[Arc<Quota>]| Mount {
             dir: std::fs::File::open(self.0.path().join(name))
                 .unwrap()

@@ -8,6 +8,9 @@
 //! such (`127.0.0.1`, `localhost`), not where a name or a wide network happens to
 //! lead there: what listens there believes whoever can connect.
 //!
+//! A name is looked up only if the task names it and the host's bounds do, or name a
+//! network into which it could lead: who answers for a name learns it.
+//!
 //! A task may say itself where a name leads (`aliases`). That is its word, not the
 //! resolver's: the host's bounds must then list the address, not the name.
 //!
@@ -103,6 +106,11 @@ impl Place {
         }
     }
 
+    /// Whether that name could lead to where it is.
+    fn may_hold(&self, name: &str) -> bool {
+        matches!(self, Self::Network(..)) || self.takes_name(name)
+    }
+
     /// Whether an address is in it, which the guest learnt as `names`.
     fn takes(&self, address: IpAddr, names: &[Arc<str>]) -> bool {
         let listed = match self {
@@ -168,18 +176,25 @@ impl Network {
 
     /// Whether some address of the host `name` might be asked so.
     pub(crate) fn may_ask(&self, protocol: Protocol, name: &str, port: u16) -> bool {
-        self.wanted.iter().any(|destination| {
-            destination.protocol == protocol
-                && destination.port.is_none_or(|named| named == port)
-                && destination.place.takes_name(name)
-        })
+        let on = |destination: &&Destination| {
+            destination.protocol == protocol && destination.port.is_none_or(|named| named == port)
+        };
+        let mut wanted = self.wanted.iter().filter(on);
+        let mut bounds = self.bounds.iter().filter(on);
+        wanted.any(|it| it.place.takes_name(name)) && bounds.any(|it| it.place.may_hold(name))
     }
 
-    /// Whether a guest may look a name up.
+    /// Whether a guest may look a name up: who answers for it learns the name, so the host
+    /// must allow that, too. Where it leads is checked when the guest connects.
     pub(crate) fn may_look_up(&self, name: &str) -> bool {
-        let named = |destination: &Destination| destination.place.takes_name(name);
-        // Bounds may be networks: where the name leads is checked when it connects.
-        self.wanted.iter().any(named)
+        let wanted = |to: &Destination| to.place.takes_name(name);
+        let bound = |to: &Destination, bound: &Destination| {
+            let ports = to.port.is_none() || bound.port.is_none() || to.port == bound.port;
+            to.protocol == bound.protocol && ports && bound.place.may_hold(name)
+        };
+        self.wanted
+            .iter()
+            .any(|to| wanted(to) && self.bounds.iter().any(|it| bound(to, it)))
     }
 }
 
@@ -411,6 +426,37 @@ mod tests {
             ..to(Place::Any, None)
         };
         assert!(!allows(vec![udp]));
+    }
+
+    #[test]
+    fn a_name_that_the_host_does_not_allow_is_not_looked_up() {
+        let network = |wanted: Destination, bound: Destination| Network {
+            wanted: vec![wanted],
+            bounds: vec![bound],
+            ..Network::default()
+        };
+        let name = |text: &str| Place::Name(text.into());
+        let may = |bound: Destination| {
+            let network = network(to(Place::Any, Some(80)), bound);
+            let up = network.may_look_up("secret.example.com");
+            let asked = network.may_ask(Protocol::Tcp, "secret.example.com", 80);
+            assert_eq!(up, asked);
+            up
+        };
+        assert!(!may(to(name("db.local"), Some(80))));
+        assert!(!may(to(Place::Below(".local".into()), None)));
+        assert!(may(to(name("secret.example.com"), None)));
+        assert!(may(to(Place::Below(".example.com".into()), Some(80))));
+        assert!(!may(to(name("secret.example.com"), Some(81))), "no port");
+        // The name may lead there.
+        assert!(may(to(net("10.0.0.0/8"), Some(80))) && may(to(Place::Any, None)));
+        let other = Destination {
+            protocol: Protocol::Https,
+            ..to(Place::Any, None)
+        };
+        assert!(!may(other), "another protocol");
+        let narrow = network(to(name("db.local"), None), to(Place::Any, None));
+        assert!(narrow.may_look_up("db.local") && !narrow.may_look_up("secret.example.com"));
     }
 
     #[test]

@@ -291,13 +291,15 @@ impl Metered {
         while let Some(quotas) = &self.quotas
             && !self.waiting.is_empty()
         {
+            // What was written before needs its room no longer, or we would wait for it here.
+            self.inner.ready().await;
+            self.writing = None;
+            self.inner.check_write()?;
             let room = Room::take(quotas, self.waiting.len() as u64).await;
             if room.bytes == 0 {
                 let error = std::io::Error::from(OsError::NOSPC);
                 return Err(StreamError::LastOperationFailed(error.into()));
             }
-            self.inner.ready().await;
-            self.inner.check_write()?;
             let length = usize::try_from(room.bytes).unwrap_or(usize::MAX);
             let part = self.waiting.split_to(length.min(self.waiting.len()));
             self.cell.wrote(part.len() as u64);
@@ -311,8 +313,6 @@ impl Metered {
 #[async_trait::async_trait]
 impl Pollable for Metered {
     async fn ready(&mut self) {
-        self.inner.ready().await;
-        self.writing = None;
         if let Err(error) = self.write_waiting().await {
             self.waiting.clear();
             self.failed = Some(error);
@@ -350,10 +350,11 @@ impl OutputStream for Metered {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         self.tell()?;
-        let ready = self.inner.check_write()?.min(PERMIT_BYTES);
-        if ready > 0 {
+        let ready = self.inner.check_write();
+        if !matches!(ready, Ok(0)) {
             self.writing = None;
         }
+        let ready = ready?.min(PERMIT_BYTES);
         match self.waiting.is_empty() {
             true => Ok(ready),
             // Whoever waits until it is ready has it written.

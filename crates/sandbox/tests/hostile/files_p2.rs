@@ -57,6 +57,8 @@ fn component(check: &str) -> Vec<u8> {
                 (param "buffer" (list u8)) (param "offset" u64) (result (result u64 (error $ec)))))
             (export "[method]descriptor.unlink-file-at" (func (param "self" (borrow $d))
                 (param "path" string) (result (result (error $ec)))))
+            (export "[method]descriptor.write-via-stream" (func (param "self" (borrow $d))
+                (param "offset" u64) (result (result (own $o) (error $ec)))))
             (export "[method]descriptor.append-via-stream" (func (param "self" (borrow $d))
                 (result (result (own $o) (error $ec)))))
             (export "[method]descriptor.read" (func (param "self" (borrow $d))
@@ -80,6 +82,7 @@ fn component(check: &str) -> Vec<u8> {
         lower("open", "$types", "[method]descriptor.open-at"),
         lower("write", "$types", "[method]descriptor.write"),
         lower("read", "$types", "[method]descriptor.read"),
+        lower("stream", "$types", "[method]descriptor.write-via-stream"),
         lower("unlink", "$types", "[method]descriptor.unlink-file-at"),
         lower("append", "$types", "[method]descriptor.append-via-stream"),
         lower(
@@ -106,6 +109,7 @@ fn component(check: &str) -> Vec<u8> {
                 (import "fs" "write" (func $write (param i32 i32 i32 i64 i32)))
                 (import "fs" "read" (func $read (param i32 i64 i64 i32)))
                 (import "fs" "unlink" (func $unlink (param i32 i32 i32 i32)))
+                (import "fs" "stream" (func $stream (param i32 i64 i32)))
                 (import "fs" "append" (func $append (param i32 i32)))
                 (import "fs" "put" (func $put (param i32 i32 i32 i32)))
                 (data (i32.const 1024) "file") (data (i32.const 1040) "fifo")
@@ -119,6 +123,7 @@ fn component(check: &str) -> Vec<u8> {
                 (with "fs" (instance (export "dirs" (func $dirs_core))
                     (export "open" (func $open_core)) (export "write" (func $write_core))
                     (export "unlink" (func $unlink_core))
+                    (export "stream" (func $stream_core))
                     (export "append" (func $append_core)) (export "put" (func $put_core))
                     (export "read" (func $read_core))))))"#
         ),
@@ -208,6 +213,20 @@ pub(crate) fn fills(by_stream: bool) -> Vec<u8> {
                 (br_if $next (i32.and (i32.eqz (i32.load8_u (i32.const 64)))
                     (i32.lt_u (local.get $n) (i32.const 10000)))))
             drop (i32.and (i32.load8_u (i32.const 64)) {refused}))",
+        open(1024)
+    ))
+}
+
+/// Writes a block where its file begins, by a stream, which must go well.
+pub(crate) fn overwrites() -> Vec<u8> {
+    component(&format!(
+        "(block $no (result i32) (i32.const 0) {}
+            (br_if $no (i32.load8_u (i32.const 64)))
+            (call $stream (i32.load (i32.const 68)) (i64.const 0) (i32.const 64))
+            (br_if $no (i32.load8_u (i32.const 64)))
+            (call $put (i32.load (i32.const 68)) (i32.const 4096) (i32.const 4096)
+                (i32.const 64))
+            drop (i32.eqz (i32.load8_u (i32.const 64))))",
         open(1024)
     ))
 }

@@ -60,8 +60,12 @@ impl Disk {
 
     /// 3 is /limited, 4 is /free.
     fn mounts(&self) -> Arc<[Mount]> {
+        self.mounts_with(LIMIT)
+    }
+
+    fn mounts_with(&self, limit: u64) -> Arc<[Mount]> {
         let dir = self.0.path().join("limited");
-        let quota = Arc::new(Quota::new(LIMIT, move || Some(taken(&dir))));
+        let quota = Arc::new(Quota::new(limit, move || Some(taken(&dir))));
         let mount = |name: &str, quotas: &[Arc<Quota>]| Mount {
             dir: std::fs::File::open(self.0.path().join(name))
                 .unwrap()
@@ -342,5 +346,21 @@ fn t40_components_write_as_much_as_there_is_room_for() {
             );
             assert_eq!(end.usage.written_bytes, taken);
         }
+    });
+}
+
+/// There is less room than a write may take, but it takes none: it is made in parts.
+#[test]
+fn t40_what_is_there_can_be_overwritten_with_little_room() {
+    row(|sandbox| {
+        let disk = Disk::new();
+        let file = disk.0.path().join("limited/file");
+        std::fs::write(&file, [1; 4096]).unwrap();
+        let limit = disk.taken() + 2048;
+        let end = sandbox.run_with(&files_p2::overwrites(), |task| {
+            task.mounts = disk.mounts_with(limit);
+        });
+        assert_eq!(end.exit, Exit::Code(0));
+        assert_eq!(std::fs::read(&file).unwrap(), [0; 4096]);
     });
 }

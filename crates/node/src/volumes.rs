@@ -351,7 +351,8 @@ impl Volumes {
                 .find(|it| it.name == volume)
                 .and_then(|it| it.empty_dir.as_ref());
             let limit = source.and_then(|it| bytes(it.size_limit.as_ref()?));
-            if let Some(limit) = limit {
+            // One of 0 is none.
+            if let Some(limit) = limit.filter(|limit| *limit > 0) {
                 let text = format!(
                     "Usage of EmptyDir volume \"{volume}\" exceeds the limit \"{}\". ",
                     human(limit)

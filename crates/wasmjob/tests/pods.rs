@@ -345,6 +345,27 @@ fn an_empty_dir_over_its_limit_evicts_the_pod() {
     );
 }
 
+/// As in Kubernetes, where a limit counts if it is more than nothing.
+#[test]
+fn an_empty_dir_whose_limit_is_zero_has_none() {
+    let result = pod(
+        &host(),
+        r#"
+  restartPolicy: Never
+  volumes: [{name: data, emptyDir: {sizeLimit: "0"}}]
+  containers:
+  - name: c
+    image: busybox
+    command: [sh, -c, 'echo hello > /data/f && cat /data/f']
+    volumeMounts: [{name: data, mountPath: /data}]
+"#,
+    );
+    assert_eq!(
+        (result.phase(), out(&result).as_str()),
+        (Phase::Succeeded, "hello\n")
+    );
+}
+
 #[test]
 fn a_host_path_is_seen_only_where_it_is_allowed() {
     let dir = tempfile::tempdir().unwrap();

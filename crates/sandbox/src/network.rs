@@ -5,8 +5,9 @@
 //! opens those addresses that the host's own lookup of that very name gave this
 //! guest, so a name that resolves to something else afterwards opens nothing.
 //! Addresses of this machine and of its link count only where they are named as
-//! such (`127.0.0.1`, `localhost`), not where a name or a wide network happens to
-//! lead there: what listens there believes whoever can connect.
+//! such: those that are nobody else's (`127.0.0.1`, `localhost`) not where a name or a
+//! wide network happens to lead there, those that its interfaces have on networks not in
+//! a wide network. What listens there believes whoever can connect.
 //!
 //! A name is looked up only if the task names it and the host's bounds do, or name a
 //! network into which it could lead: who answers for a name learns it.
@@ -17,8 +18,10 @@
 //! No guest listens. Only components (`wasi:sockets`, and `wasi:http`, for which see
 //! `http`) have a network; WASI 0.1 has no way to connect.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -111,14 +114,21 @@ impl Place {
         matches!(self, Self::Network(..)) || self.takes_name(name)
     }
 
-    /// Whether an address is in it, which the guest learnt as `names`.
-    fn takes(&self, address: IpAddr, names: &[Arc<str>]) -> bool {
+    /// Whether an address is in it, which the guest learnt as `names`; `is_ours` tells
+    /// whether this machine has it.
+    fn takes(&self, address: IpAddr, names: &[Arc<str>], is_ours: impl FnOnce() -> bool) -> bool {
         let listed = match self {
             Self::Network(network, bits) => is_within(address, *network, *bits),
             Self::Any => true,
             named => names.iter().any(|name| named.takes_name(name)),
         };
-        listed && (!is_here(address) || self.means_here())
+        let names_ours = match self {
+            _ if is_here(address) => self.means_here(),
+            Self::Network(..) | Self::Any => self.is_one() || !is_ours(),
+            // Who lists a name means where it leads.
+            Self::Name(_) | Self::Below(_) => true,
+        };
+        listed && names_ours
     }
 
     /// Whether it names this machine or its link as such.
@@ -153,12 +163,13 @@ impl Network {
         if ip.is_unspecified() || ip.is_multicast() {
             return false;
         }
+        let is_ours = LazyCell::new(|| is_local(ip));
         let own_port = self.own_port.load(Ordering::Relaxed);
-        let is_own = own_port != 0 && own_port == address.port() && is_local(ip);
+        let is_own = own_port != 0 && own_port == address.port() && *is_ours;
         let takes = |destination: &Destination, names: &[Arc<str>]| {
             destination.protocol == protocol
                 && destination.port.is_none_or(|port| port == address.port())
-                && destination.place.takes(ip, names)
+                && destination.place.takes(ip, names, || *is_ours)
                 && (!is_own || destination.port.is_some() && destination.place.is_one())
         };
         // Who allows a name means where the resolver says that it leads.
@@ -305,9 +316,37 @@ fn is_here(address: IpAddr) -> bool {
     }
 }
 
-/// Whether one of this machine's interfaces has the address: only then it can be spoken from.
+/// Whether one of this machine's interfaces has the address, as far as can be told.
 fn is_local(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
+    // Only then it can be spoken from, unless the system lets one speak from anywhere.
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => !binds_anywhere(address) || speaks_to_itself(address),
+        Err(error) => error.kind() != ErrorKind::AddrNotAvailable,
+    }
+}
+
+/// Whether any address may be spoken from (`net.ipv4.ip_nonlocal_bind`).
+fn binds_anywhere(family: IpAddr) -> bool {
+    // Addresses that no machine has: 240.0.0.1, and one of a block that is discarded.
+    let nobodys = match family {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1)),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),
+    };
+    UdpSocket::bind((nobodys, 0)).is_ok()
+}
+
+/// Whether the system answers the address from the address itself.
+fn speaks_to_itself(address: IpAddr) -> bool {
+    let anywhere: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Nothing is sent.
+    let asked = UdpSocket::bind((anywhere, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    asked.is_ok_and(|from| from.ip() == address)
 }
 
 pub(crate) fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
@@ -403,6 +442,44 @@ mod tests {
         for address in ["0.0.0.0:5432", "[::]:5432", "224.0.0.1:5432"] {
             assert!(!allows(Place::Any, address, &[]), "{address}");
             assert!(!allows(net("0.0.0.0/32"), address, &[]), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_this_machine_has_on_a_network_is_not_in_a_wide_one() {
+        let ours: IpAddr = [10, 0, 0, 5].into();
+        let names = [Arc::from("db.local")];
+        let takes = |place: Place, is_ours| place.takes(ours, &names, || is_ours);
+        for wide in [Place::Any, net("10.0.0.0/8"), net("10.0.0.4/31")] {
+            assert!(!takes(wide.clone(), true), "{wide:?}");
+            assert!(takes(wide.clone(), false), "{wide:?}");
+        }
+        for named in [
+            net("10.0.0.5/32"),
+            Place::Name("db.local".into()),
+            Place::Below(".local".into()),
+        ] {
+            assert!(takes(named.clone(), true), "{named:?}");
+        }
+    }
+
+    #[test]
+    fn this_machine_knows_its_addresses() {
+        for address in ["127.0.0.1", "127.9.9.9", "0.0.0.0"] {
+            assert!(is_local(address.parse().unwrap()), "{address}");
+        }
+        for address in ["240.0.0.1", "9.9.9.9"] {
+            assert!(!is_local(address.parse().unwrap()), "{address}");
+        }
+        assert!(speaks_to_itself([127, 0, 0, 1].into()));
+        assert!(!speaks_to_itself([240, 0, 0, 1].into()));
+        // The one that it would speak from, if it has a network.
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        if socket.connect(("9.9.9.9", 9)).is_ok() {
+            let own = socket.local_addr().unwrap().ip();
+            assert!(is_local(own) && speaks_to_itself(own), "{own}");
+            let at = SocketAddr::new(own, 5432).to_string();
+            assert!(!allows(Place::Any, &at, &[]), "{own}");
         }
     }
 

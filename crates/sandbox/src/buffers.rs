@@ -33,14 +33,12 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                         let Some(mut used) = Used::of(bytes, list, count, fuel) else {
                             return Ok(Errno::Nomem as i32);
                         };
-                        let room = match $writes && used.length > 0 {
-                            true => guest.places.room(fd.cast_unsigned(), used.length.into()).await,
-                            false => None,
+                        let written = if $writes { used.length } else { 0 };
+                        let room = guest.places.room(fd.cast_unsigned(), written.into()).await;
+                        let Ok(room) = room else {
+                            return Ok(Errno::Nospc as i32);
                         };
                         if let Some(room) = &room {
-                            if room.bytes == 0 {
-                                return Ok(Errno::Nospc as i32);
-                            }
                             used.shorten(room.bytes);
                         }
                         guest.wasi.set_hostcall_fuel(fuel);

@@ -78,13 +78,9 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                     return Ok(Errno::Nxio as i32);
                 }
                 let makes = matches!(found, Found::Nothing) && create & CREATE != 0;
-                let room = match makes {
-                    true => guest.places.room(dir.cast_unsigned(), 1).await,
-                    false => None,
-                };
-                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                let Ok(_room) = guest.places.room(dir.cast_unsigned(), makes.into()).await else {
                     return Ok(Errno::Nospc as i32);
-                }
+                };
                 guest.wasi.set_hostcall_fuel(fuel);
                 let (opening, place) = (Opening::begin(), next_place(guest));
                 let opened = p1::path_open(
@@ -221,18 +217,16 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 let parent = dir.rep();
                 let look = Resource::new_borrow(parent);
                 let found = guest.filesystem().stat_at(look, follow, path.clone()).await;
-                let room = match found {
+                let makes = match found {
                     Ok(found) if !is_openable(found.type_) => {
                         return Ok((Err(ErrorCode::NoSuchDevice),));
                     }
-                    Err(_) if create.contains(OpenFlags::CREATE) => {
-                        guest.places.room(parent, 1).await
-                    }
-                    _ => None,
+                    Ok(_) => false,
+                    Err(_) => create.contains(OpenFlags::CREATE),
                 };
-                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                let Ok(_room) = guest.places.room(parent, makes.into()).await else {
                     return Ok((Err(ErrorCode::InsufficientSpace),));
-                }
+                };
                 let opening = Opening::begin();
                 let mut files = guest.filesystem();
                 let opened = files.open_at(dir, follow, path, create, flags).await;

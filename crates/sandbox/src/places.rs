@@ -24,6 +24,10 @@ pub(crate) struct Places {
     of: HashMap<u32, usize>,
 }
 
+/// There is no room.
+#[derive(Debug)]
+pub(crate) struct Full;
+
 impl Places {
     /// `preopened` names the mounts that the preopened directories lie in.
     pub(crate) fn new(mounts: Arc<[Mount]>, preopened: Vec<usize>) -> Self {
@@ -51,11 +55,14 @@ impl Places {
     }
 
     /// Room for so many bytes, or for fewer, where a descriptor lies, if that is limited.
-    pub(crate) async fn room(&self, descriptor: u32, bytes: u64) -> Option<Room> {
-        let quotas = self.quotas(descriptor)?;
-        match quotas.is_empty() {
-            true => None,
-            false => Some(Room::take(quotas, bytes).await),
+    pub(crate) async fn room(&self, descriptor: u32, bytes: u64) -> Result<Option<Room>, Full> {
+        let quotas = self.quotas(descriptor).filter(|quotas| !quotas.is_empty());
+        let Some(quotas) = quotas.filter(|_| bytes > 0) else {
+            return Ok(None);
+        };
+        match Room::take(quotas, bytes).await {
+            room if room.bytes == 0 => Err(Full),
+            room => Ok(Some(room)),
         }
     }
 

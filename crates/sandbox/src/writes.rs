@@ -48,9 +48,9 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                         let (memory, fuel) = enter(&mut caller)?;
                         let (bytes, guest) = memory.data_and_store_mut(&mut caller);
                         let room = guest.places.room($dir.cast_unsigned(), ENTRY_BYTES).await;
-                        if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                        let Ok(_room) = room else {
                             return Ok(Errno::Nospc as i32);
-                        }
+                        };
                         guest.wasi.set_hostcall_fuel(fuel);
                         let mut memory = GuestMemory::Unshared(bytes);
                         p1::$function(&mut guest.wasi, &mut memory, $($before,)* $dir, $($after,)*).await
@@ -74,10 +74,9 @@ pub(crate) fn core(linker: &mut CoreLinker) -> wasmtime::Result<()> {
                         if !guest.places.are_together($from.cast_unsigned(), $to.cast_unsigned()) {
                             return Ok(Errno::Xdev as i32);
                         }
-                        let room = guest.places.room($to.cast_unsigned(), $bytes).await;
-                        if room.as_ref().is_some_and(|room| $bytes != 0 && room.bytes == 0) {
+                        let Ok(_room) = guest.places.room($to.cast_unsigned(), $bytes).await else {
                             return Ok(Errno::Nospc as i32);
-                        }
+                        };
                         let _moving = guest.places.moving($to.cast_unsigned()).await;
                         guest.wasi.set_hostcall_fuel(fuel);
                         let mut memory = GuestMemory::Unshared(bytes);
@@ -128,14 +127,11 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
          (file, mut bytes, offset): (Resource<Descriptor>, Vec<u8>, u64)| {
             Box::new(async move {
                 let guest = store.data_mut();
-                let room = match bytes.len() as u64 {
-                    0 => None,
-                    some => guest.places.room(file.rep(), some).await,
+                let room = guest.places.room(file.rep(), bytes.len() as u64).await;
+                let Ok(room) = room else {
+                    return Ok((Err(ErrorCode::InsufficientSpace),));
                 };
                 if let Some(room) = &room {
-                    if room.bytes == 0 {
-                        return Ok((Err(ErrorCode::InsufficientSpace),));
-                    }
                     bytes.truncate(usize::try_from(room.bytes).unwrap_or(usize::MAX));
                 }
                 let written = guest.filesystem().write(file, bytes, offset).await;
@@ -171,10 +167,9 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
         |mut store: StoreContextMut<'_, Guest>, (dir, path): (Resource<Descriptor>, String)| {
             Box::new(async move {
                 let guest = store.data_mut();
-                let room = guest.places.room(dir.rep(), ENTRY_BYTES).await;
-                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                let Ok(_room) = guest.places.room(dir.rep(), ENTRY_BYTES).await else {
                     return Ok((Err(ErrorCode::InsufficientSpace),));
-                }
+                };
                 let made = guest.filesystem().create_directory_at(dir, path).await;
                 Ok((told(guest, made)?,))
             })
@@ -186,10 +181,9 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
          (dir, old, new): (Resource<Descriptor>, String, String)| {
             Box::new(async move {
                 let guest = store.data_mut();
-                let room = guest.places.room(dir.rep(), ENTRY_BYTES).await;
-                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                let Ok(_room) = guest.places.room(dir.rep(), ENTRY_BYTES).await else {
                     return Ok((Err(ErrorCode::InsufficientSpace),));
-                }
+                };
                 let made = guest.filesystem().symlink_at(dir, old, new).await;
                 Ok((told(guest, made)?,))
             })
@@ -210,10 +204,9 @@ pub(crate) fn component(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 if !guest.places.are_together(from.rep(), to.rep()) {
                     return Ok((Err(ErrorCode::CrossDevice),));
                 }
-                let room = guest.places.room(to.rep(), ENTRY_BYTES).await;
-                if room.as_ref().is_some_and(|room| room.bytes == 0) {
+                let Ok(_room) = guest.places.room(to.rep(), ENTRY_BYTES).await else {
                     return Ok((Err(ErrorCode::InsufficientSpace),));
-                }
+                };
                 let _moving = guest.places.moving(to.rep()).await;
                 let mut files = guest.filesystem();
                 let linked = files.link_at(from, flags, old, to, new).await;

@@ -489,8 +489,14 @@ impl Images {
     }
 }
 
+/// Of a relative path it is said to what: who sent it to a daemon may be elsewhere.
 fn unreadable(path: &Path, error: &std::io::Error) -> ImageError {
-    ImageError::Pull(format!("failed to read module {}: {error}", path.display()))
+    let here = std::env::current_dir().ok().filter(|_| path.is_relative());
+    let to = here.map_or_else(String::new, |dir| {
+        format!(", relative to {}", dir.display())
+    });
+    let path = path.display();
+    ImageError::Pull(format!("failed to read module {path}{to}: {error}"))
 }
 
 /// The program that a container runs, of an image with files: its name and its bytes.
@@ -528,5 +534,20 @@ fn program<'a>(
         Ok(bytes) => Ok((word, bytes)),
         Err(NoProgram::Missing(why)) => refuse(word, format!("is not in the image: {why}")),
         Err(NoProgram::Unreadable(error)) => refuse(word, format!("cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_is_said_with_what_it_is_relative_to() {
+        let error = std::io::Error::other("gone");
+        let text = |path: &str| unreadable(Path::new(path), &error).to_string();
+        assert_eq!(text("/a/b.wasm"), "failed to read module /a/b.wasm: gone");
+        let here = std::env::current_dir().unwrap();
+        let wanted = format!("b.wasm, relative to {}: gone", here.display());
+        assert_eq!(text("b.wasm"), format!("failed to read module {wanted}"));
     }
 }

@@ -77,6 +77,9 @@ pub fn warnings(policy: &Json) -> Vec<(Path, String)> {
     if !types.is_some_and(|types| types.iter().any(is_egress)) {
         let text = "nothing listens in a pod here: a policy without Egress has no effect";
         warnings.push((path.child("policyTypes"), text.to_owned()));
+    } else if spec["ingress"].is_array() {
+        let text = "nothing listens in a pod here: rules of Ingress have no effect";
+        warnings.push((path.child("ingress"), text.to_owned()));
     }
     let rules = spec["egress"].as_array().into_iter().flatten();
     for (n, rule) in rules.enumerate() {
@@ -135,6 +138,10 @@ mod tests {
             ["spec.policyTypes"]
         );
         assert!(told(json!({"policyTypes": ["Egress"]})).is_empty());
+        // Ingress stands there by default, and is nobody's mistake.
+        assert!(told(json!({"policyTypes": ["Ingress", "Egress"]})).is_empty());
+        let both = json!({"policyTypes": ["Ingress", "Egress"], "ingress": [{}]});
+        assert_eq!(told(both), ["spec.ingress"]);
         let rules = json!([
             {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"podSelector": {}}]},
             {"ports": [{"port": 80}, {"port": "http"}]},

@@ -318,3 +318,11 @@ fn sidecars_and_restart_rules_are_checked() {
         "error: job.yaml:7:65: spec.initContainers[0].readinessProbe.httpGet: Forbidden: may not specify more than 1 handler type\nerror: job.yaml:7:65: spec.initContainers[0].readinessProbe.httpGet: Forbidden: not supported: a module has no network address; use exec\nerror: job.yaml:7:92: spec.initContainers[0].readinessProbe.exec.command: Required value\nerror: job.yaml:7:137: spec.initContainers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 1: must not be set for readinessProbes",
     );
 }
+
+#[test]
+fn what_only_a_daemon_takes_says_so() {
+    check(
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q}\n",
+        "error: job.yaml:2:7: kind \"ResourceQuota\" is not taken from a manifest here: wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret, PersistentVolumeClaim and NetworkPolicy, also in a List\nhint: a daemon (`wasmjob serve`) takes it over its API: `wasmjob apply -f`, or kubectl",
+    );
+}

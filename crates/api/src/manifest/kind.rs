@@ -34,14 +34,19 @@ impl Kind {
     }
 }
 
-/// Kinds that belong beside a Job in many manifests.
-const NOT_YET: [&str; 6] = [
-    "PersistentVolume",
+/// Kinds that belong beside a Job in many manifests, and that a daemon knows.
+const OF_THE_API: [&str; 11] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "LimitRange",
     "Namespace",
-    "ServiceAccount",
+    "PersistentVolume",
+    "PriorityClass",
+    "ResourceQuota",
     "Role",
     "RoleBinding",
     "Service",
+    "ServiceAccount",
 ];
 
 /// The kind of `api_version` and `kind`, or why it is refused, and a hint.
@@ -74,9 +79,11 @@ pub(crate) fn recognise(api_version: &str, kind: &str) -> Result<Kind, (String, 
 
 fn unsupported(api_version: &str, kind: &str) -> (String, Option<String>) {
     let ours = "wasmjob runs Job and CronJob (batch/v1) and Pod (v1), with ConfigMap, Secret, PersistentVolumeClaim and NetworkPolicy, also in a List";
-    if NOT_YET.contains(&kind) {
-        let message = format!("kind {kind:?} is not supported by `run` yet: {ours}");
-        return (message, None);
+    if OF_THE_API.contains(&kind) {
+        let message = format!("kind {kind:?} is not taken from a manifest here: {ours}");
+        let hint =
+            "a daemon (`wasmjob serve`) takes it over its API: `wasmjob apply -f`, or kubectl";
+        return (message, Some(hint.to_owned()));
     }
     let names = [
         "Job",

@@ -114,10 +114,10 @@ fn may_leave_room(change: &Change) -> bool {
         return false;
     };
     let decisive = |generic: &GenericObject| {
-        let mut value: Value = serde_json::from_slice(&generic.json).unwrap_or(Value::Null);
+        let value: Value = serde_json::from_slice(&generic.json).unwrap_or(Value::Null);
         let used = ["configmaps", "count/configmaps", "count/serviceaccounts"]
-            .map(|name| value["status"]["used"][name].take());
-        (value["spec"].take(), used)
+            .map(|name| value["status"]["used"][name].clone());
+        (value["spec"].clone(), used)
     };
     decisive(new) != decisive(old)
 }

@@ -621,6 +621,12 @@ pub(super) fn marked(object: &GenericObject, now: Timestamp) -> Option<GenericOb
     let at = serde_json::to_value(Time(second)).unwrap_or_default();
     metadata.insert("deletionTimestamp".to_owned(), at);
     metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+    if &*object.resource == NAMESPACES {
+        if !json["status"].is_object() {
+            json["status"] = serde_json::json!({});
+        }
+        json["status"]["phase"] = "Terminating".into();
+    }
     Some(GenericObject {
         json: serde_json::to_vec(&json).unwrap_or_default().into(),
         ..object.clone()

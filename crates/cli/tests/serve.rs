@@ -654,6 +654,8 @@ fn a_disk_that_does_not_answer_does_not_hold_up_the_end_for_ever() {
     // What was written and not synced is there as well, or its file makes it anew.
     let mut served = start();
     served.wait_for("name=lost succeeded=1");
+    // What it had begun may be done before it listens to signals.
+    served.wait_for("ready");
     served.signal(Signal::TERM);
     assert_eq!(served.end(Duration::from_secs(40)), Some(0));
     assert!(place.objects().jobs.len() == 2);

@@ -23,12 +23,13 @@ const DATA_NEXT: &str = "..data_tmp";
 pub(crate) fn write(dir: &Path, payload: &Payload, number: u64) -> io::Result<()> {
     let name = format!("..{number}");
     let next = dir.join(&name);
-    if let Err(error) = fill(&next, payload) {
+    let done = fill(&next, payload).and_then(|()| lead_to(dir, &name));
+    if let Err(error) = done {
         // What could not be written is told, not what could not be removed of it.
         let _ = fs::remove_dir_all(&next);
         return Err(error);
     }
-    swap(dir, &name, payload)
+    tidy(dir, &name, payload)
 }
 
 /// Writes the files of `payload` into `next`, which it makes.
@@ -52,10 +53,14 @@ fn fill(next: &Path, payload: &Payload) -> io::Result<()> {
 }
 
 /// Lets the directory `name`, which is full, be the content of `dir`.
-fn swap(dir: &Path, name: &str, payload: &Payload) -> io::Result<()> {
+fn lead_to(dir: &Path, name: &str) -> io::Result<()> {
     remove_file(&dir.join(DATA_NEXT))?;
     symlink(name, dir.join(DATA_NEXT))?;
-    fs::rename(dir.join(DATA_NEXT), dir.join(DATA))?;
+    fs::rename(dir.join(DATA_NEXT), dir.join(DATA))
+}
+
+/// Makes the links that are missing, and removes what is no longer part of it.
+fn tidy(dir: &Path, name: &str, payload: &Payload) -> io::Result<()> {
     let names: BTreeSet<&str> = payload
         .keys()
         .filter_map(|path| path.split('/').next())

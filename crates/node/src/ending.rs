@@ -121,19 +121,18 @@ impl Node {
         let uid = run.pod.uid;
         self.timers.cancel(run.deadline_timer.take());
         self.timers.cancel(run.renewal_timer.take());
-        if run.in_line {
-            self.admission.forget(uid, run.prepared.priority);
-        } else {
-            if run.stage != Stage::Queued {
-                let (request, priority) = (run.prepared.request, run.prepared.priority);
-                self.admission.release(uid, request, priority);
-            }
-            for name in config_names(run) {
-                if let Some(users) = self.config_users.get_mut(&name) {
-                    users.remove(&uid);
-                    if users.is_empty() {
-                        self.config_users.remove(&name);
-                    }
+        self.timers.cancel(run.volumes_timer.take());
+        let (request, priority) = (run.prepared.request, run.prepared.priority);
+        if run.stage != Stage::Queued {
+            self.admission.release(uid, request, priority);
+        } else if run.in_line {
+            self.admission.forget(uid, priority);
+        }
+        for name in config_names(run) {
+            if let Some(users) = self.config_users.get_mut(&name) {
+                users.remove(&uid);
+                if users.is_empty() {
+                    self.config_users.remove(&name);
                 }
             }
         }

@@ -52,6 +52,7 @@ impl Node {
             return;
         };
         (run.volumes_wait, run.volumes_again) = (false, false);
+        self.timers.cancel(run.volumes_timer.take());
         let wanted = wants_termination(run);
         let view = View {
             pod: Arc::clone(&run.pod),
@@ -192,8 +193,8 @@ impl Node {
         }
         let delay = run.volume_backoff.next(Duration::ZERO);
         let delay = delay.max(Duration::from_secs(30));
-        self.timers
-            .at(self.clock.monotonic() + delay, Timer::Volumes(uid));
+        let at = self.clock.monotonic() + delay;
+        run.volumes_timer = Some(self.timers.at(at, Timer::Volumes(uid)));
         self.touch(uid);
     }
 

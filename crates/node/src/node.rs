@@ -217,7 +217,7 @@ pub struct Node {
     /// Pods that have been admitted, by what they refer to, and those that wait for a
     /// claim.
     pub(crate) config_users: HashMap<ConfigName, HashSet<Uid>>,
-    changed: Vec<Uid>,
+    pub(crate) changed: Vec<Uid>,
     pub(crate) ended: Vec<Update>,
     pub(crate) told: Told,
     /// Somebody gave something back since the queue was looked at.

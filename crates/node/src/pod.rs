@@ -79,6 +79,8 @@ pub(crate) struct PodRun {
     pub(crate) in_line: bool,
     /// Its directories wait for something.
     pub(crate) volumes_wait: bool,
+    /// For when they are tried again whatever happens.
+    pub(crate) volumes_timer: Option<TimerKey>,
     /// What they are made of has changed since they were begun.
     pub(crate) volumes_again: bool,
     pub(crate) init: Vec<ContainerRun>,
@@ -192,6 +194,7 @@ impl PodRun {
             volume_backoff: Backoff::default(),
             in_line: false,
             volumes_wait: false,
+            volumes_timer: None,
             volumes_again: false,
             init: prepared
                 .init

@@ -17,25 +17,37 @@ use crate::{ConfigKind, ConfigName, Objects};
 const PREEMPTION_GRACE_MAX: Duration = Duration::from_secs(30);
 
 impl Node {
-    /// Lets the pod wait for room, if the claims are there that it needs.
+    /// Lets the pod wait for room if the claims are there that it needs, and only then.
     pub(crate) fn stand_in_line(&mut self, uid: Uid) {
         let Some(run) = self.pods.get_mut(&uid) else {
             return;
         };
-        if run.in_line || run.ending.is_some() {
+        if run.ending.is_some() {
             return;
         }
+        let (request, priority) = (run.prepared.request, run.prepared.priority);
         let is_claim = |name: &ConfigName| name.kind == ConfigKind::Claim;
-        let claims: Vec<ConfigName> = config_names(run).filter(is_claim).collect();
-        if let Some(lacks) = claims.iter().find_map(|name| missing(&*self.objects, name)) {
-            for name in claims {
-                self.config_users.entry(name).or_default().insert(uid);
+        let mut lacks = None;
+        for name in config_names(run).filter(is_claim) {
+            lacks = lacks.or_else(|| missing(&*self.objects, &name));
+            self.config_users.entry(name).or_default().insert(uid);
+        }
+        if let Some(lacks) = lacks {
+            if std::mem::take(&mut run.in_line) {
+                self.admission.forget(uid, priority);
             }
             return self.waits(uid, format!("0/1 nodes are available: {lacks}."));
         }
-        run.in_line = true;
-        self.admission
-            .push(uid, run.prepared.request, run.prepared.priority);
+        if std::mem::replace(&mut run.in_line, true) {
+            return;
+        }
+        // What it has waited for is there; what it waits for now is not known yet.
+        if run.status.message.take().is_some() {
+            run.status.reason = None;
+            run.dirty = true;
+            self.changed.push(uid);
+        }
+        self.admission.push(uid, request, priority);
         self.room = true;
     }
 
@@ -168,6 +180,12 @@ fn missing(objects: &dyn Objects, claim: &ConfigName) -> Option<String> {
         Some(it) if it.metadata.deletion_timestamp.is_some() => {
             Some(format!("persistentvolumeclaim {name:?} is being deleted"))
         }
-        Some(_) => None,
+        Some(it) => {
+            let class = it.spec.as_ref()?.storage_class_name.as_deref();
+            // It asks for a volume that somebody has made, and here nobody does.
+            (class == Some("")).then(|| {
+                format!("pod has unbound immediate PersistentVolumeClaims ({name:?} asks for no storage class)")
+            })
+        }
     }
 }

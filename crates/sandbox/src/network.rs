@@ -124,9 +124,9 @@ impl Place {
         };
         let names_ours = match self {
             _ if is_here(address) => self.means_here(),
-            Self::Network(..) | Self::Any => self.is_one() || !is_ours(),
+            Self::Network(..) | Self::Any | Self::Below(_) => self.is_one() || !is_ours(),
             // Who lists a name means where it leads.
-            Self::Name(_) | Self::Below(_) => true,
+            Self::Name(_) => true,
         };
         listed && names_ours
     }
@@ -320,7 +320,7 @@ fn is_here(address: IpAddr) -> bool {
 fn is_local(address: IpAddr) -> bool {
     // Only then it can be spoken from, unless the system lets one speak from anywhere.
     match UdpSocket::bind((address, 0)) {
-        Ok(_) => !binds_anywhere(address) || speaks_to_itself(address),
+        Ok(_) => !binds_anywhere(address) || speaks_to_itself(address) || is_listed(address),
         Err(error) => error.kind() != ErrorKind::AddrNotAvailable,
     }
 }
@@ -333,6 +333,21 @@ fn binds_anywhere(family: IpAddr) -> bool {
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),
     };
     UdpSocket::bind((nobodys, 0)).is_ok()
+}
+
+/// Whether an interface lists the address; also if they cannot be told.
+fn is_listed(address: IpAddr) -> bool {
+    let Ok(mut listed) = nix::ifaddrs::getifaddrs() else {
+        return true;
+    };
+    listed.any(|interface| {
+        let Some(own) = interface.address else {
+            return false;
+        };
+        let v4 = own.as_sockaddr_in().map(|own| IpAddr::V4(own.ip()));
+        let v6 = own.as_sockaddr_in6().map(|own| IpAddr::V6(own.ip()));
+        v4.or(v6) == Some(address)
+    })
 }
 
 /// Whether the system answers the address from the address itself.
@@ -450,15 +465,12 @@ mod tests {
         let ours: IpAddr = [10, 0, 0, 5].into();
         let names = [Arc::from("db.local")];
         let takes = |place: Place, is_ours| place.takes(ours, &names, || is_ours);
-        for wide in [Place::Any, net("10.0.0.0/8"), net("10.0.0.4/31")] {
+        let domain = Place::Below(".local".into());
+        for wide in [Place::Any, net("10.0.0.0/8"), net("10.0.0.4/31"), domain] {
             assert!(!takes(wide.clone(), true), "{wide:?}");
             assert!(takes(wide.clone(), false), "{wide:?}");
         }
-        for named in [
-            net("10.0.0.5/32"),
-            Place::Name("db.local".into()),
-            Place::Below(".local".into()),
-        ] {
+        for named in [net("10.0.0.5/32"), Place::Name("db.local".into())] {
             assert!(takes(named.clone(), true), "{named:?}");
         }
     }
@@ -473,11 +485,13 @@ mod tests {
         }
         assert!(speaks_to_itself([127, 0, 0, 1].into()));
         assert!(!speaks_to_itself([240, 0, 0, 1].into()));
+        assert!(is_listed([127, 0, 0, 1].into()) && !is_listed([240, 0, 0, 1].into()));
         // The one that it would speak from, if it has a network.
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         if socket.connect(("9.9.9.9", 9)).is_ok() {
             let own = socket.local_addr().unwrap().ip();
             assert!(is_local(own) && speaks_to_itself(own), "{own}");
+            assert!(is_listed(own), "{own}");
             let at = SocketAddr::new(own, 5432).to_string();
             assert!(!allows(Place::Any, &at, &[]), "{own}");
         }

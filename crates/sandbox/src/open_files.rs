@@ -5,7 +5,7 @@
 //! make such. So each file is remembered when it is opened, with the limits of the mount
 //! through which it was, and is found here for as long as it is open.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -65,19 +65,18 @@ impl OpenFiles {
         all.files.push(Arc::downgrade(file));
     }
 
-    /// Bytes of those that were removed and are still open.
-    pub(crate) fn removed_bytes(&self) -> u64 {
+    /// Those that were removed and are still open, by device and number, and their bytes.
+    pub(crate) fn removed(&self) -> HashMap<(u64, u64), u64> {
         LOOKS.fetch_add(1, Ordering::SeqCst);
         let open: Vec<Arc<File>> = {
             let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.files.iter().filter_map(Weak::upgrade).collect()
         };
-        let mut seen = HashSet::new();
-        let removed = open.iter().filter_map(|file| fstat(file).ok());
-        removed
-            .filter(|found| found.st_nlink == 0 && seen.insert((found.st_dev, found.st_ino)))
-            .map(|found| taken_bytes(&found))
-            .fold(0, u64::saturating_add)
+        let found = open.iter().filter_map(|file| fstat(file).ok());
+        found
+            .filter(|found| found.st_nlink == 0)
+            .map(|found| ((found.st_dev, found.st_ino), taken_bytes(&found)))
+            .collect()
     }
 }
 
@@ -104,6 +103,7 @@ mod tests {
     #[test]
     fn what_was_removed_counts_once_until_it_is_closed() {
         let (dir, all) = (tempfile::tempdir().unwrap(), OpenFiles::default());
+        let removed_bytes = || all.removed().values().sum::<u64>();
         let path = dir.path().join("hidden");
         let file = Arc::new(File::create(&path).unwrap());
         (&*file).write_all(&[1; 100_000]).unwrap();
@@ -111,14 +111,14 @@ mod tests {
         for file in [&file, &again] {
             all.add(file);
         }
-        assert_eq!(all.removed_bytes(), 0, "it is there");
+        assert_eq!(removed_bytes(), 0, "it is there");
         std::fs::remove_file(&path).unwrap();
-        let bytes = all.removed_bytes();
+        let bytes = removed_bytes();
         assert!((100_000..110_000).contains(&bytes), "{bytes}");
         drop(file);
-        assert_eq!(all.removed_bytes(), bytes, "one descriptor is left");
+        assert_eq!(removed_bytes(), bytes, "one descriptor is left");
         drop(again);
-        assert_eq!(all.removed_bytes(), 0);
+        assert_eq!(removed_bytes(), 0);
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         let path = dir.path().join("file");
         let opening = Opening::begin();
         let file = File::create(&path).unwrap();
-        OpenFiles::default().removed_bytes();
+        OpenFiles::default().removed();
         assert!(!opening.may_have_been_missed(&file), "it is there");
         std::fs::remove_file(&path).unwrap();
         assert!(opening.may_have_been_missed(&file));

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, Semaphore};
+use tokio::sync::{Mutex as Turn, Notify, OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::clock::now;
 use crate::open_files::{BLOCK, OpenFiles, Opening};
@@ -37,6 +37,10 @@ const RETRY: Duration = Duration::from_millis(100);
 /// a few descriptors.
 static LOOKS: Semaphore = Semaphore::const_new(4);
 
+/// The same of first looks, without which nobody writes at all: they do not wait for those
+/// who are at their limit all the time.
+static FIRST_LOOKS: Semaphore = Semaphore::const_new(2);
+
 /// Finds out how many bytes a directory's files take, unless that cannot be told now.
 /// Called where it may block.
 type Look = Box<dyn Fn() -> Option<u64> + Send + Sync>;
@@ -48,6 +52,8 @@ pub struct Quota {
     full: Option<Box<dyn Fn() + Send + Sync>>,
     /// What is open there.
     open: OpenFiles,
+    /// Whose turn it is to look.
+    turn: Arc<Turn<()>>,
     /// Taken to look, and shared by those who move files.
     places: Arc<RwLock<()>>,
     /// Woken when a write that was under way is done.
@@ -109,6 +115,7 @@ impl Quota {
             look: Box::new(look),
             full: None,
             open: OpenFiles::default(),
+            turn: Arc::default(),
             places: Arc::default(),
             done: Notify::new(),
         }
@@ -131,12 +138,22 @@ impl Quota {
         }
     }
 
-    /// Bytes that there are, removed files included that guests have open, if that can be
-    /// told. Blocks.
+    /// Bytes that there are for certain, removed files included that guests have open, if
+    /// that can be told. Blocks.
     #[must_use]
     pub fn measure(&self) -> Option<u64> {
+        Some(self.bounds()?.0)
+    }
+
+    /// Bytes that there are at least and at most: one that is removed meanwhile may have
+    /// been listed or not.
+    fn bounds(&self) -> Option<(u64, u64)> {
+        let before = self.open.removed();
         let listed = (self.look)()?;
-        Some(listed.saturating_add(self.open.removed_bytes()))
+        let after = self.open.removed();
+        let known = after.iter().filter(|(id, _)| before.contains_key(id));
+        let sum = |sum: u64, (_, bytes): (_, &u64)| sum.saturating_add(*bytes);
+        Some((known.fold(listed, sum), after.iter().fold(listed, sum)))
     }
 
     /// A guest has opened a file.
@@ -179,19 +196,22 @@ impl Quota {
                     if let Some(at) = at {
                         tokio::time::sleep(at.saturating_duration_since(now())).await;
                     }
-                    let alone = Arc::clone(&self.places).write_owned().await;
-                    self.look_as(number, alone).await;
+                    self.look_as(number).await;
                 }
             }
         }
     }
 
     /// Looks, unless somebody else has meanwhile, or has only just.
-    async fn look_as(self: &Arc<Self>, number: u64, alone: OwnedRwLockWriteGuard<()>) {
-        if self.account().ended >= number {
+    async fn look_as(self: &Arc<Self>, number: u64) {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let ended = self.account().ended;
+        if ended >= number {
             return;
         }
-        let permit = LOOKS.acquire().await;
+        let looks = if ended == 0 { &FIRST_LOOKS } else { &LOOKS };
+        let permit = looks.acquire().await;
+        let alone = Arc::clone(&self.places).write_owned().await;
         let began = now();
         let under_way = {
             let mut account = self.account();
@@ -206,9 +226,16 @@ impl Quota {
         };
         let quota = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || {
-            let found = quota.measure();
+            let bounds = quota.bounds();
             let ended = now();
             let mut account = quota.account();
+            let limit = account.limit;
+            // Where only the most would be too much, nobody is told that it is.
+            let found = bounds.and_then(|(least, most)| match limit {
+                limit if most < limit || least == most => Some(most),
+                limit if least > limit => Some(least),
+                _ => None,
+            });
             account.found = found;
             account.ended = account.begun;
             let mut rest = (ended - began).saturating_mul(REST);
@@ -225,7 +252,7 @@ impl Quota {
             };
             account.again = Some(ended + rest);
             drop(account);
-            drop((alone, permit));
+            drop((alone, permit, turn));
         });
         // It goes on without us. Who cannot look has left nothing.
         let _ = looking.await;

@@ -166,7 +166,8 @@ async fn bind(api: &Arc<Api>, (namespace, name): &Names) -> Result<(), WriteErro
     put(api, seen, &claim).await
 }
 
-/// Whether a pod uses the claim that has not ended.
+/// Whether a pod uses the claim that has not ended. One that was not bound does not: it
+/// waits for a claim that stays, and would keep this one from going.
 fn is_used(api: &Arc<Api>, (namespace, name): &Names) -> bool {
     let uses = |object: &Object| {
         let Object::Pod(pod) = object else {
@@ -176,6 +177,7 @@ fn is_used(api: &Arc<Api>, (namespace, name): &Names) -> bool {
         let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
         pod.namespace == *namespace
             && !pod.status.phase.is_terminal()
+            && pod.status.scheduled.is_some()
             && claims.any(|claim| claim.claim_name == **name)
     };
     !api.host.store().list(Kind::Pod, uses).1.is_empty()

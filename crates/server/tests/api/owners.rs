@@ -280,15 +280,35 @@ fn a_pod_is_bound_once_its_claims_are_there() {
             found.is_some_and(|it| it["spec"]["nodeName"].is_string())
         })
         .await;
-        // One that is deleted while it waits leaves nothing behind.
-        let pod = json!({ "metadata": { "name": "other" }, "spec": {
-            "containers": [{ "name": "c", "image": "none" }], "volumes": [volume("third")] } });
+        // One that waits for a claim to be another does not keep it.
+        let data = format!("{CLAIMS}/data");
+        delete(&mut client, &data, "Background").await;
+        let pod = json!({ "metadata": { "name": "next" }, "spec": {
+            "containers": [{ "name": "c", "image": "none" }], "volumes": [volume("data")] } });
         assert_eq!(client.json("POST", pods, &pod).await.code, 201);
-        let other = format!("{pods}/other");
-        until(&mut client, &other, lacks("third")).await;
-        delete(&mut client, &other, "Background").await;
-        until_gone(&mut client, &other).await;
-        claim(&mut client, "third", &json!({})).await;
+        let next = format!("{pods}/next");
+        let says = |text: &'static str| {
+            move |found: Option<&Value>| {
+                let bound = found.map(|it| &it["status"]["conditions"][0]);
+                bound.is_some_and(|it| it["message"].as_str().is_some_and(|it| it.contains(text)))
+            }
+        };
+        until(&mut client, &next, says("\"data\" is being deleted")).await;
+        let at_once = format!("{user}?gracePeriodSeconds=0");
+        client.send("DELETE", &at_once, &[], "").await;
+        until_gone(&mut client, &data).await;
+        until(&mut client, &next, lacks("data")).await;
+        // A claim for which nobody makes a volume is as good as none.
+        let classless = json!({ "spec": { "storageClassName": "" } });
+        claim(&mut client, "data", &classless).await;
+        until(&mut client, &next, says("unbound immediate")).await;
+        delete(&mut client, &data, "Background").await;
+        until(&mut client, &next, lacks("data")).await;
+        claim(&mut client, "data", &json!({})).await;
+        until(&mut client, &next, |found| {
+            found.is_some_and(|it| it["spec"]["nodeName"].is_string())
+        })
+        .await;
     });
 }
 

@@ -300,6 +300,70 @@ fn a_file_that_a_quota_keeps_out_is_tried_again() {
 }
 
 #[test]
+fn a_claim_of_a_file_is_kept_while_a_pod_uses_it() {
+    let place = Place::new();
+    let mut served = place.serve();
+    served.wait_for("ready");
+    let claims = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_wasmjob"))
+            .args(["get", "pvc"])
+            .env("WASMJOB_DATA_DIR", place.data())
+            .output()
+            .unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let wait_for = |text: &str| {
+        let begun = Instant::now();
+        while !claims().contains(text) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{}", claims());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let claim = |metadata: &str, storage: &str| {
+        let text = format!(
+            "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: c, {metadata}}}, spec: \
+             {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: {storage}}}}}}}}}"
+        );
+        place.put("claim.yaml", text.as_bytes());
+    };
+    claim("", "1Gi");
+    wait_for("Bound");
+    let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: user}, spec: {template: {spec: \
+               {restartPolicy: Never, terminationGracePeriodSeconds: 0, \
+               volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], \
+               containers: [{name: c, image: ./endless.wasm, volumeMounts: [{name: v, mountPath: /v}]}]}}}}";
+    place.put("job.yaml", job.as_bytes());
+    served.wait_for("job.yaml\" created=1");
+    let dir = place.data().join("volumes");
+    let volumes = || std::fs::read_dir(&dir).map_or(0, Iterator::count);
+    let begun = Instant::now();
+    while volumes() == 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it has no volume"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    claim("labels: {a: b}", "1Gi");
+    served.wait_for("claim.yaml\" created=0 configured=1");
+    assert!(claims().contains("Bound"), "{}", claims());
+    claim("labels: {a: b}", "100Gi");
+    served.wait_for("must support resize");
+    std::fs::remove_file(place.manifests().join("claim.yaml")).unwrap();
+    wait_for("Terminating");
+    // One of that name has to wait for its end.
+    claim("labels: {a: c}", "2Gi");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(claims().contains("Terminating"), "{}", claims());
+    assert_eq!(volumes(), 1);
+    std::fs::remove_file(place.manifests().join("job.yaml")).unwrap();
+    served.wait_for_times("claim.yaml\" created=1", 2);
+    wait_for("2Gi");
+    wait_for("Bound");
+    served.kill();
+}
+
+#[test]
 fn the_kubeconfig_is_named_for_any_directory() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasmjob"))

@@ -20,7 +20,7 @@ mod scope;
 
 pub use account::{Account, AccountError};
 pub use amounts::Amounts;
-pub use claim::{PodClaim, claim_usage, count_usage, service_usage};
+pub use claim::{Likeness, PodClaim, claim_usage, count_usage, service_usage};
 pub use limit_range::LimitRange;
 pub use priority::{Priorities, PriorityClass};
 pub use quota::{Charged, Quota};

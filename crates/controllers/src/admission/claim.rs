@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, PodSpec, Service};
-use wasmjob_api::Amount;
+use wasmjob_api::{Amount, Quantity};
 
 use super::amounts::{self, Amounts};
 use super::scope::Facts;
@@ -31,7 +31,26 @@ pub struct PodClaim {
     missing: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
+/// What two claims have in common for which quotas have the same room.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Likeness {
+    live: Vec<(String, Quantity)>,
+    facts: Facts,
+}
+
 impl PodClaim {
+    /// What it has in common with others.
+    #[must_use]
+    pub fn likeness(&self) -> Likeness {
+        let live = self.live.iter();
+        Likeness {
+            live: live
+                .map(|(name, amount)| (name.clone(), amount.quantity))
+                .collect(),
+            facts: self.facts.clone(),
+        }
+    }
+
     /// Reads the spec of a pod, in which what is limited is asked for.
     #[must_use]
     pub fn of(spec: &PodSpec) -> Self {

@@ -98,16 +98,6 @@ impl Quota {
             && parts.all(|(name, part)| part.quantity <= self.hard[name].quantity)
     }
 
-    /// Whether it has no room for any pod, whatever that asks for.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let is_used_up = |name: &&str| {
-            let hard = self.hard.get(*name);
-            hard.is_some_and(|hard| self.used_of(name).quantity >= hard.quantity)
-        };
-        self.scopes.is_empty() && ["pods", "count/pods"].iter().any(is_used_up)
-    }
-
     /// Whether there is room for an object other than a pod, which takes `usage` more.
     ///
     /// # Errors
@@ -252,7 +242,7 @@ mod tests {
             "exceeded quota: q, requested: pods=1,requests.cpu=500m, used: pods=2,requests.cpu=1, limited: pods=2,requests.cpu=1"
         );
         // If the others go, there is room again.
-        assert!(quota.may_hold(&pod) && quota.is_full());
+        assert!(quota.may_hold(&pod));
         // One has ended: it is there still.
         assert_eq!(
             quota.pod_changed(&pod, Some(true), Some(false)),
@@ -263,7 +253,6 @@ mod tests {
             "count/pods=2,limits.memory=256Mi,pods=1,requests.cpu=500m"
         );
         assert_eq!(quota.room(&pod), 1);
-        assert!(!quota.is_full());
         assert_eq!(quota.pod_changed(&pod, Some(false), None), Charged::Less);
         assert_eq!(
             used(&quota),

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{PodSpec, ResourceQuotaSpec};
 use wasmjob_api::qos_class;
 
 /// What the scopes of quotas ask about a pod.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Facts {
     terminating: bool,
     best_effort: bool,

@@ -345,7 +345,7 @@ impl Core {
     }
 
     /// What pods of the Job come in as; decided once.
-    pub(super) fn admitted(&mut self, uid: Uid) -> Option<&Result<Came, Refusal>> {
+    fn admitted(&mut self, uid: Uid) -> Option<&Result<Came, Refusal>> {
         let version = self.policies.version;
         let entry = self.jobs.get(&uid)?;
         let source = &entry.job.spec.template;

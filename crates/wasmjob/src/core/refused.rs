@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use wasmjob_api::{Event, Job, Uid};
-use wasmjob_controllers::admission::Quota;
 use wasmjob_controllers::job::pod_name_prefix;
 
 use super::Core;
@@ -23,9 +22,6 @@ const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// Jobs of a namespace that one turn lets try for what was freed.
 const WOKEN_MAX: usize = 64;
-
-/// Jobs of a line that one turn asks whether there is room for them.
-const ASKED_MAX: usize = 1024;
 
 /// A Job's pods were refused.
 #[derive(Default)]
@@ -89,13 +85,13 @@ impl Core {
         let claim = came.and_then(|came| came.ok()?.claim.as_ref());
         let (policies, namespace) = (&mut self.policies, &entry.job.namespace);
         let quotas = policies.quotas(namespace).map(|own| &own.quotas);
-        let has_place = claim.is_some_and(|claim| {
+        let claim = claim.filter(|claim| {
             let mut quotas = quotas.into_iter().flatten();
             quotas.all(|(_, quota)| quota.may_hold(claim))
         });
-        let refused = &mut entry.refused;
-        let lines = &mut policies.lines;
-        refused.place = Some(lines.wait(namespace, uid, refused.place, has_place));
+        let before = entry.refused.place.take();
+        let place = policies.lines.wait(namespace, uid, before, claim);
+        entry.refused.place = Some(place);
     }
 
     /// What is against one more pod of the Job. Its name would be generated, so what
@@ -122,7 +118,7 @@ impl Core {
         let refused = std::mem::take(&mut entry.refused);
         if let Some(place) = refused.place {
             let (lines, namespace) = (&mut self.policies.lines, &entry.job.namespace);
-            lines.leave(namespace, uid, place);
+            lines.leave(namespace, uid, &place);
             // What it was offered and does not take is for the next ones.
             lines.free(namespace);
         }
@@ -133,9 +129,13 @@ impl Core {
         if self.policies.lines.is_quiet() {
             return false;
         }
-        let mut woken = self.policies.lines.take_aside();
-        for namespace in self.policies.lines.walked() {
-            self.offer(&namespace, &mut woken);
+        let mut woken = self.policies.lines.take_decided();
+        for namespace in self.policies.lines.take_freed() {
+            let own = self.policies.quotas(&namespace).into_iter();
+            let quotas = own.flat_map(|own| own.quotas.values());
+            let left = quotas.cloned().collect();
+            let lines = &mut self.policies.lines;
+            woken.extend(lines.offer(&namespace, left, WOKEN_MAX));
         }
         for uid in &woken {
             if let Some(entry) = self.jobs.get_mut(uid) {
@@ -144,42 +144,5 @@ impl Core {
             self.mark(*uid);
         }
         !woken.is_empty()
-    }
-
-    /// Finds those of a line for which there is room, until nothing is left for others.
-    fn offer(&mut self, namespace: &Arc<str>, woken: &mut Vec<Uid>) {
-        let own = self.policies.quotas(namespace).into_iter();
-        let quotas = own.flat_map(|own| own.quotas.values());
-        let mut left: Vec<Quota> = quotas.cloned().collect();
-        let ahead = self.policies.lines.ahead(namespace, ASKED_MAX);
-        let last = ahead.last().filter(|_| ahead.len() == ASKED_MAX);
-        let mut upto = last.map(|(number, _)| *number);
-        let mut offered = 0;
-        for (number, uid) in ahead {
-            if left.iter().any(Quota::is_full) {
-                upto = None;
-                break;
-            }
-            let claim = match self.admitted(uid) {
-                Some(Err(_)) => continue,
-                Some(Ok(came)) => came.claim.clone(),
-                None => None,
-            };
-            if let Some(claim) = claim {
-                if left.iter().any(|quota| quota.room(&claim) == 0) {
-                    continue;
-                }
-                for quota in &mut left {
-                    quota.pod_changed(&claim, None, Some(true));
-                }
-            }
-            woken.push(uid);
-            offered += 1;
-            if offered == WOKEN_MAX {
-                upto = Some(number);
-                break;
-            }
-        }
-        self.policies.lines.came_to(namespace, upto);
     }
 }

@@ -70,8 +70,17 @@ pub(crate) fn serve(
     if let Some(max) = args.finished_pods_bytes.or(own.finished_pods_bytes) {
         builder = builder.finished_pods_bytes(max);
     }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
     let host = builder.build().context("failed to start the host")?;
     let host = Arc::new(host);
+    // Its pods run: from now on they are ended as they should be.
+    let signals = {
+        let _guard = runtime.enter();
+        Signals::listen_to_reload()
+    };
     let listen = args.listen.or(own.listen).unwrap_or_default();
     let server = Server::start(
         Arc::clone(&host),
@@ -97,10 +106,6 @@ pub(crate) fn serve(
         "serving wasmjob {}",
         env!("CARGO_PKG_VERSION")
     );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
     let drain = args
         .drain_timeout
         .or(own.drain_timeout)
@@ -113,7 +118,11 @@ pub(crate) fn serve(
         let quoted = shlex::try_quote(&kubeconfig).unwrap_or_else(|_| kubeconfig.clone());
         report::line(&format!("export KUBECONFIG={quoted}"));
     }
-    let exit = runtime.block_on(async { Daemon::new(host, server, manifests).run(drain).await });
+    let exit = runtime.block_on(async {
+        Daemon::new(host, server, manifests, signals)
+            .run(drain)
+            .await
+    });
     Ok(exit)
 }
 
@@ -137,10 +146,10 @@ enum Event {
 }
 
 impl Daemon {
-    fn new(host: Arc<Host>, server: Server, manifests: Option<PathBuf>) -> Self {
+    fn new(host: Arc<Host>, server: Server, manifests: Option<PathBuf>, signals: Signals) -> Self {
         Self {
             manifests: manifests.map(Manifests::new),
-            signals: Signals::listen_to_reload(),
+            signals,
             health: host.health(),
             // Half of the time after which it would give us up.
             watchdog: sd_notify::watchdog_enabled().map(|limit| limit / 2),

@@ -70,6 +70,21 @@ impl Node {
         }
     }
 
+    /// Whether a pod has a claim, or waits for nothing but room to have it.
+    #[must_use]
+    pub fn has_claim(&self, namespace: &Arc<str>, name: &Arc<str>) -> bool {
+        let users = self.config_users.get(&ConfigName {
+            kind: ConfigKind::Claim,
+            namespace: Arc::clone(namespace),
+            name: Arc::clone(name),
+        });
+        let has = |uid: &Uid| {
+            let run = self.pods.get(uid);
+            run.is_some_and(|run| run.in_line || run.stage != Stage::Queued)
+        };
+        users.into_iter().flatten().any(has)
+    }
+
     /// The pod, which waits, if others may have to end for it.
     pub(crate) fn waiter(&self, uid: Uid) -> Option<Waiter> {
         let prepared = &self.pods.get(&uid)?.prepared;

@@ -117,6 +117,8 @@ pub(crate) struct Core {
     /// Since when the host has looked at CronJobs without a break.
     awake: Awake,
     clock_watch: Option<ClockWatch>,
+    /// When somebody last tried to start it.
+    clock_watch_tried: Option<Instant>,
     finished_pods: FinishedPods,
     recent_events: RecentEvents,
     /// What was done since the host began.
@@ -178,6 +180,7 @@ impl Core {
                 after: Cause::Down,
             },
             clock_watch: None,
+            clock_watch_tried: None,
             finished_pods,
             recent_events: RecentEvents::default(),
             counts: Counts::default(),
@@ -283,6 +286,9 @@ impl Core {
                 Command::ReviewWrite(write, reply) => {
                     // Whoever asked may have gone.
                     let _ = reply.send(self.review_write(*write));
+                }
+                Command::ClaimInUse(namespace, name, reply) => {
+                    let _ = reply.send(self.node.has_claim(&namespace, &name));
                 }
                 Command::Figures(reply) => {
                     let (usage, counts) = (self.node.usage(), self.counts.clone());

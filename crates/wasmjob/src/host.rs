@@ -330,6 +330,19 @@ impl Host {
         self.threads.mailbox.send(command);
     }
 
+    /// Whether a pod has the claim of that name, or may yet have it. One that waits for a
+    /// claim that stays does not have one that is being deleted.
+    ///
+    /// # Errors
+    ///
+    /// When the host is gone.
+    pub async fn claim_in_use(&self, namespace: &str, name: &str) -> Result<bool, HostGone> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::ClaimInUse(namespace.into(), name.into(), reply);
+        self.threads.mailbox.send(command);
+        answer.await.map_err(|_| HostGone)
+    }
+
     /// What it has done and what its pods use now.
     ///
     /// # Errors

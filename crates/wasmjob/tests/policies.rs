@@ -147,3 +147,27 @@ fn a_job_that_was_refused_tries_again_whatever_the_clock_is_set_to() {
     create(&host, 3, "configmaps", "m", "{}");
     wait_for(2);
 }
+
+#[test]
+fn a_job_that_wants_more_than_a_quota_holds_leaves_room_for_others() {
+    let host = host(&Arc::default());
+    create(&host, 2, "resourcequotas", "q", r#"{"hard":{"pods":"2"}}"#);
+    let job = |name: &str, more: &str| {
+        let yaml = format!(
+            "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}}}, spec: {{{more} template: {{spec: \
+             {{restartPolicy: Never, containers: [{{name: c, image: quick}}]}}}}}}}}"
+        );
+        host.apply_yaml("test.yaml", &yaml).unwrap().remove(0)
+    };
+    let greedy = job("greedy", "parallelism: 3, completions: 1000000,");
+    let others = ["a", "b", "c"].map(|name| job(name, ""));
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    for other in others {
+        let wait = async { tokio::time::timeout(Duration::from_secs(30), other.wait()).await };
+        let result = runtime.block_on(wait).expect("it found no room").unwrap();
+        assert!(result.is_complete());
+    }
+    assert!(host.job("default", "greedy").is_some());
+    drop(greedy);
+}

@@ -169,7 +169,8 @@ impl Manifests {
                 match host.health() {
                     // Others need not wait for what is in the way of this one.
                     Health::Writable if matches!(error, ApplyError::Terminating(_)) => {
-                        self.wait(name, TRY_AGAIN_AFTER);
+                        self.wait(name.clone(), TRY_AGAIN_AFTER);
+                        self.refuse(name, format!("{}: {error}", path.display()));
                     }
                     Health::Writable => tokio::time::sleep(TRY_AGAIN_AFTER).await,
                     health => host.health_changed(&health).await,
@@ -276,7 +277,10 @@ impl Manifests {
     }
 
     fn refuse(&mut self, name: PathBuf, texts: String) {
-        if self.refused.get(&name) == Some(&texts) {
+        let before = self.refused.get(&name).map(|before| before.lines());
+        let is_same =
+            before.is_some_and(|before| before.map(lasting).eq(texts.lines().map(lasting)));
+        if is_same {
             return;
         }
         for text in texts.lines() {
@@ -436,4 +440,16 @@ fn names(dir: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(names)
+}
+
+/// What of a refusal stays the same while others use a quota: not how much is used.
+fn lasting(text: &str) -> &str {
+    match text.find("exceeded quota: ") {
+        Some(at) => {
+            &text[..text[at..]
+                .find(", requested: ")
+                .map_or(text.len(), |end| at + end)]
+        }
+        None => text,
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use wasmjob::api::config::STORAGE_CLASS;
-use wasmjob::{Change, GenericObject, Kind, Object, WriteError};
+use wasmjob::{Change, GenericObject, Object, WriteError};
 
 use crate::api::Api;
 use crate::kinds::{meta, metadata};
@@ -80,7 +80,9 @@ impl Claims {
             self.new.remove(&names);
         }
         for names in self.ending.clone() {
-            if !is_used(api, &names) {
+            // The node knows before anybody can see it. A pod that it has not seen yet finds
+            // that the claim is being deleted.
+            if let Ok(false) = api.host.claim_in_use(&names.0, &names.1).await {
                 release(api, &names).await?;
             }
         }
@@ -166,23 +168,6 @@ async fn bind(api: &Arc<Api>, (namespace, name): &Names) -> Result<(), WriteErro
     put(api, seen, &claim).await
 }
 
-/// Whether a pod uses the claim that has not ended. One that was not bound does not: it
-/// waits for a claim that stays, and would keep this one from going.
-fn is_used(api: &Arc<Api>, (namespace, name): &Names) -> bool {
-    let uses = |object: &Object| {
-        let Object::Pod(pod) = object else {
-            return false;
-        };
-        let volumes = pod.template.spec.volumes.iter().flatten();
-        let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        pod.namespace == *namespace
-            && !pod.status.phase.is_terminal()
-            && pod.status.scheduled.is_some()
-            && claims.any(|claim| claim.claim_name == **name)
-    };
-    !api.host.store().list(Kind::Pod, uses).1.is_empty()
-}
-
 /// Lets a claim go that nobody uses any more.
 async fn release(api: &Arc<Api>, (namespace, name): &Names) -> Result<(), WriteError> {
     let Some(entry) = api.cache.get(CLAIMS, namespace, name) else {
@@ -193,6 +178,10 @@ async fn release(api: &Arc<Api>, (namespace, name): &Names) -> Result<(), WriteE
     };
     let mut claim = value_of(seen);
     let fields = metadata(&mut claim);
+    if fields.get("deletionTimestamp").is_none_or(Value::is_null) {
+        // Another one, of the same name.
+        return Ok(());
+    }
     let finalizers = fields.entry("finalizers").or_insert_with(|| json!([]));
     let Some(finalizers) = finalizers.as_array_mut() else {
         return api.erase(seen).await;

@@ -512,7 +512,11 @@ fn pods_have_the_priority_of_their_class() {
             "priorityclasses.scheduling.k8s.io \"more\" is forbidden: PriorityClass usual is already marked as default. Only one default can exist",
         );
         // A change is held against it as well, and a try of one.
-        for query in ["", "?dryRun=All"] {
+        let description = async |client: &mut Client| {
+            let found = client.get(&format!("{CLASSES}/high")).await.json();
+            found["description"].clone()
+        };
+        for (query, stays) in [("?dryRun=All", Value::Null), ("", json!("tried"))] {
             let path = format!("{CLASSES}/high{query}");
             let headers = [("content-type", "application/merge-patch+json")];
             let patch = r#"{"globalDefault":true}"#;
@@ -523,6 +527,7 @@ fn pods_have_the_priority_of_their_class() {
             let patch = r#"{"description":"tried"}"#;
             let answer = client.send("PATCH", &path, &headers, patch).await;
             assert_eq!(answer.json()["description"], "tried", "{}", answer.text());
+            assert_eq!(description(&mut client).await, stays, "{query}");
         }
         let made = create(&mut client, PODS, &pod("d", &json!({}))).await;
         assert_eq!(made["spec"]["priorityClassName"], "usual");

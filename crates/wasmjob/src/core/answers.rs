@@ -133,6 +133,7 @@ impl Core {
                 | Command::WaitJob(..)
                 | Command::WaitPod(..)
                 | Command::Figures(_)
+                | Command::ClaimInUse(..)
                 | Command::Exec(..)
                 | Command::Tokens
                 | Command::Drain(_)) => self.deferred.push(later),

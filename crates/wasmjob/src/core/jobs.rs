@@ -30,9 +30,10 @@ impl Core {
         };
         let plan = plan_within(&entry.job, &entry.pods, now, room.pods);
         let (mut look_again, refused) = (plan.look_again, plan.refused);
+        let got_some = !plan.create.is_empty();
         let watched = cfg!(debug_assertions).then(|| (Arc::clone(&entry.job), plan.clone()));
         self.take_over(turn, uid, plan, now);
-        if let Some(at) = self.note_refused(turn, uid, room, refused, now) {
+        if let Some(at) = self.note_refused(turn, uid, room, (got_some, refused), now) {
             look_again = Some(look_again.map_or(at, |again| again.min(at)));
         }
         if let Some((before, plan)) = watched {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use wasmjob_api::Uid;
 use wasmjob_controllers::admission::{Likeness, PodClaim, Quota};
 
@@ -30,6 +30,8 @@ pub(super) struct Lines {
     freed: BTreeSet<Arc<str>>,
     /// Namespaces about whose newcomers it is to be decided anew.
     decided: BTreeSet<Arc<str>>,
+    /// Those of them that have not been looked at since, the next one last.
+    again: Vec<Uid>,
 }
 
 type Line = HashMap<Arc<Likeness>, Group>;
@@ -43,7 +45,7 @@ struct Group {
 impl Lines {
     /// Whether nobody is to be looked at.
     pub(super) fn is_quiet(&self) -> bool {
-        self.freed.is_empty() && self.decided.is_empty()
+        self.freed.is_empty() && self.decided.is_empty() && self.again.is_empty()
     }
 
     /// There may be room in the namespace that was not there.
@@ -131,8 +133,18 @@ impl Lines {
         }
     }
 
-    /// Takes those who wait where it is to be decided anew: who stands in line first.
-    pub(super) fn take_decided(&mut self) -> Vec<Uid> {
+    /// Takes at most `count` of those who wait where it is to be decided anew: who stands in
+    /// line first.
+    pub(super) fn take_decided(&mut self, count: usize) -> Vec<Uid> {
+        if !self.decided.is_empty() {
+            self.gather_decided();
+        }
+        let mut taken = self.again.split_off(self.again.len().saturating_sub(count));
+        taken.reverse();
+        taken
+    }
+
+    fn gather_decided(&mut self) {
         let mut all = Vec::new();
         for namespace in std::mem::take(&mut self.decided) {
             let groups = self.lines.get(&namespace).into_iter().flatten();
@@ -141,7 +153,12 @@ impl Lines {
             all.extend(line.into_iter().map(|(_, uid)| *uid));
             all.extend(self.aside.get(&namespace).into_iter().flatten());
         }
-        all
+        let anew: HashSet<Uid> = all.iter().copied().collect();
+        self.again.retain(|uid| !anew.contains(uid));
+        all.reverse();
+        // Who has waited for it longer comes first.
+        all.append(&mut self.again);
+        self.again = all;
     }
 
     /// Takes the namespaces in which there may be room.
@@ -256,9 +273,17 @@ mod tests {
         lines.free(&namespace);
         assert_eq!(lines.take_freed().len(), 1);
         assert_eq!(lines.offer(&namespace, Vec::new(), 9), [uid(1)]);
-        assert_eq!(lines.take_decided(), []);
+        assert_eq!(lines.take_decided(9), []);
         lines.decide_all_anew();
-        assert_eq!(lines.take_decided(), [uid(1), uid(0)]);
+        assert_eq!(lines.take_decided(1), [uid(1)]);
+        assert!(!lines.is_quiet());
+        assert_eq!(lines.take_decided(1), [uid(0)]);
+        assert!(lines.is_quiet());
+        // Who has not been looked at since is looked at once.
+        lines.decide_all_anew();
+        assert_eq!(lines.take_decided(1), [uid(1)]);
+        lines.decide_all_anew();
+        assert_eq!(lines.take_decided(9), [uid(1), uid(0)]);
         // It comes back as the last; who takes something else by now keeps its number.
         let last = lines.wait(&namespace, uid(0), Some(place), Some(&claim("1Gi")));
         let first = lines.wait(

@@ -45,6 +45,8 @@ pub(crate) enum Command {
         oneshot::Sender<Result<ManifestChanges, ApplyError>>,
     ),
     Ping(oneshot::Sender<()>),
+    /// Say whether a pod has a claim, or may yet have it.
+    ClaimInUse(Arc<str>, Arc<str>, oneshot::Sender<bool>),
     Figures(oneshot::Sender<Figures>),
     Exec(Box<Exec>, oneshot::Sender<Result<ExecHandle, ExecError>>),
     /// There is somebody who makes tokens.

@@ -248,12 +248,18 @@ impl Core {
             }
             ACCOUNTS => {
                 let account = read(object).map(|it| Account::read(&it));
-                match account.filter(Account::gives) {
+                let account = account.filter(Account::gives);
+                let known = &mut self.policies.accounts;
+                if account.as_ref() == known.get(&names) && account.is_some() {
+                    // It is called otherwise, and gives the same.
+                    return;
+                }
+                match account {
                     Some(account) => {
-                        self.policies.accounts.insert(names, account);
+                        known.insert(names, account);
                     }
                     None => {
-                        self.policies.accounts.remove(&names);
+                        known.remove(&names);
                     }
                 }
             }

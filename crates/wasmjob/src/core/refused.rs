@@ -23,6 +23,9 @@ const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// Jobs of a namespace that one turn lets try for what was freed.
 const WOKEN_MAX: usize = 64;
 
+/// Jobs that one turn looks at because it is decided anew about newcomers.
+const DECIDED_MAX: usize = 256;
+
 /// A Job's pods were refused.
 #[derive(Default)]
 pub(crate) struct Refused {
@@ -36,14 +39,15 @@ pub(crate) struct Refused {
 }
 
 impl Core {
-    /// After a look at a Job of which `refused` pods found no room: says so, and when
-    /// to try again. A Job that has all its pods is told as one that waits no longer.
+    /// After a look at a Job of which `refused` pods found no room, while others may have
+    /// got some: says so, and when to try again. A Job that has all its pods is told as one
+    /// that waits no longer.
     pub(super) fn note_refused(
         &mut self,
         turn: &mut Turn,
         uid: Uid,
         room: Room,
-        refused: u32,
+        (got_some, refused): (bool, u32),
         now: Timestamp,
     ) -> Option<Timestamp> {
         if refused == 0 {
@@ -53,7 +57,7 @@ impl Core {
         if room.waits.is_some() {
             return room.waits;
         }
-        self.take_place(uid);
+        self.take_place(uid, got_some);
         let entry = self.jobs.get_mut(&uid)?;
         let was_woken = std::mem::take(&mut entry.refused.is_woken);
         if let Some(until) = entry
@@ -76,8 +80,9 @@ impl Core {
         Some(until)
     }
 
-    /// The Job stands in line, if others can make room for it.
-    fn take_place(&mut self, uid: Uid) {
+    /// The Job stands in line, if others can make room for it. One that `got_some` goes to
+    /// its end: a Job that wants more than there ever is must not be the first for ever.
+    fn take_place(&mut self, uid: Uid, got_some: bool) {
         let Some(entry) = self.jobs.get_mut(&uid) else {
             return;
         };
@@ -89,7 +94,10 @@ impl Core {
             let mut quotas = quotas.into_iter().flatten();
             quotas.all(|(_, quota)| quota.may_hold(claim))
         });
-        let before = entry.refused.place.take();
+        let mut before = entry.refused.place.take();
+        if let Some(place) = before.take_if(|_| got_some) {
+            policies.lines.leave(namespace, uid, &place);
+        }
         let place = policies.lines.wait(namespace, uid, before, claim);
         entry.refused.place = Some(place);
     }
@@ -129,7 +137,7 @@ impl Core {
         if self.policies.lines.is_quiet() {
             return false;
         }
-        let mut woken = self.policies.lines.take_decided();
+        let mut woken = self.policies.lines.take_decided(DECIDED_MAX);
         for namespace in self.policies.lines.take_freed() {
             let own = self.policies.quotas(&namespace).into_iter();
             let quotas = own.flat_map(|own| own.quotas.values());

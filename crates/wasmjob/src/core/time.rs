@@ -5,6 +5,7 @@
 //! something is measured move along, so that as much of it is left as before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use wasmjob_api::{Cause, ContainerState, Job, Phase, Uid};
@@ -15,11 +16,18 @@ use super::Core;
 use super::turn::Turn;
 use crate::clock_watch::ClockWatch;
 
+/// How long nobody tries again to watch the clock where that failed.
+const WATCH_AGAIN: Duration = Duration::from_secs(60);
+
 impl Core {
-    /// From now on somebody tells when the system's clock is set: only CronJobs
+    /// From now on somebody tells when the system's clock is set: CronJobs and tokens
     /// wait for wall time.
     pub(super) fn watch_clock(&mut self) {
-        if self.clock_watch.is_none() {
+        let now = self.clock.monotonic();
+        let tried = self.clock_watch_tried;
+        let is_early = tried.is_some_and(|at| now.saturating_duration_since(at) < WATCH_AGAIN);
+        if self.clock_watch.is_none() && !is_early {
+            self.clock_watch_tried = Some(now);
             let mailbox = Arc::clone(&self.mailbox);
             self.clock_watch = ClockWatch::start(move || mailbox.wake())
                 .inspect_err(|error| {

@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::args::CheckArgs;
 use crate::exit::{Exit, say};
 use crate::files::{self, Failure};
+use crate::run::references;
 
 /// Validates the manifests and says what they hold.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
@@ -14,6 +15,11 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     };
     for warning in &manifest.warnings {
         say(format_args!("{}:{}: {warning}", warning.file, warning.at));
+    }
+    // Somebody else may hold them where `serve` runs.
+    for text in references::missing(&manifest) {
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        say(format_args!("warning: {text} (`run` refuses it)"));
     }
     if !args.quiet {
         let mut out = std::io::stdout().lock();

@@ -5,7 +5,7 @@ mod follow;
 mod images;
 mod printer;
 mod progress;
-mod references;
+pub(crate) mod references;
 mod source;
 mod state;
 
@@ -55,9 +55,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         }
     }
     let host = builder.build().context("failed to start the host")?;
-    let too_large = fit::too_large(&host, &manifest);
-    if !too_large.is_empty() {
-        too_large.iter().for_each(say);
+    let never = fit::never(&host, &manifest);
+    if !never.is_empty() {
+        never.iter().for_each(say);
         return Ok(Exit::Usage);
     }
     let timeout = match images::get(&host, &manifest, args.timeout, args.quiet) {

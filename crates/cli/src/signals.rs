@@ -23,6 +23,15 @@ impl Signals {
         }
     }
 
+    /// Listens to SIGHUP as to the others, where a terminal that goes means the end: not
+    /// under `nohup`.
+    pub(crate) fn listen_to_hang_up() -> Self {
+        match is_ignored(SIGHUP) {
+            true => Self::listen(),
+            false => Self::listen_to_reload(),
+        }
+    }
+
     /// Listens to SIGHUP as well.
     pub(crate) fn listen_to_reload() -> Self {
         Self {
@@ -44,6 +53,15 @@ impl Signals {
             () = recv(&mut self.hang_up) => SIGHUP,
         }
     }
+}
+
+/// Whether whoever started the process had it ignore the signal; not, if that cannot be told.
+fn is_ignored(number: u8) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
 }
 
 async fn recv(signal: &mut Option<Signal>) {

@@ -645,6 +645,35 @@ fn a_pod_that_does_not_fit_says_so_while_it_waits_and_one_that_never_would_is_re
 }
 
 #[test]
+fn a_host_path_that_is_not_allowed_is_refused_before_anything_runs() {
+    let dir = Dir::new();
+    dir.job("hello", "completions: 1");
+    let text = job("hello", "completions: 1").replace(
+        "containers:",
+        "volumes: [{name: v, hostPath: {path: /etc}}]\n      containers:",
+    );
+    dir.write("path.yaml", &text);
+    let run = dir.run(&["run", "path.yaml"]);
+    assert_eq!(run.code(), Some(2), "{}", run.stderr());
+    let why = "volume \"v\": hostPath /etc is not allowed";
+    assert!(run.stderr().contains(why), "{}", run.stderr());
+    let run = dir.run(&["run", "--allow-host-path", "/etc", "path.yaml"]);
+    assert_eq!(run.code(), Some(0), "{}", run.stderr());
+}
+
+/// Many pods that wait leave at once.
+#[test]
+fn a_wide_job_ends_when_its_time_is_over() {
+    let dir = Dir::new();
+    dir.job("hello", "completions: 10000000\n  parallelism: 100000");
+    let began = std::time::Instant::now();
+    let run = dir.run(&["run", "-q", "--timeout", "2s", "hello.yaml"]);
+    assert_eq!(run.code(), Some(124), "{}", run.stderr());
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
 fn a_reader_that_has_gone_changes_no_exit_code() {
     let dir = Dir::new();
     dir.job("hello", "completions: 1");

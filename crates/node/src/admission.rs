@@ -2,7 +2,7 @@
 //! first served; and who must make room for one that comes before it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use foldhash::HashMap;
 use wasmjob_api::Uid;
@@ -21,8 +21,11 @@ const TRIES: usize = 8;
 pub(crate) struct Admission {
     capacity: Resources,
     used: Resources,
-    /// The highest priority first; in most nodes, there is one.
-    queue: BTreeMap<Reverse<i32>, VecDeque<(Uid, Resources)>>,
+    /// The highest priority first; in most nodes, there is one. By number in line.
+    queue: BTreeMap<Reverse<i32>, BTreeMap<u64, (Uid, Resources)>>,
+    /// Where each stands: many may leave at once.
+    numbers: HashMap<Uid, u64>,
+    next: u64,
     /// How many pods of each priority are admitted.
     admitted: BTreeMap<i32, usize>,
     nominated: Option<Nominated>,
@@ -82,6 +85,8 @@ impl Admission {
             capacity,
             used: Resources::default(),
             queue: BTreeMap::new(),
+            numbers: HashMap::default(),
+            next: 0,
             admitted: BTreeMap::new(),
             nominated: None,
         }
@@ -89,13 +94,17 @@ impl Admission {
 
     pub(crate) fn push(&mut self, uid: Uid, request: Resources, priority: i32) {
         let level = self.queue.entry(Reverse(priority)).or_default();
-        level.push_back((uid, request));
+        self.next += 1;
+        level.insert(self.next, (uid, request));
+        self.numbers.insert(uid, self.next);
     }
 
     /// Takes a pod out of the queue, if it stands there.
     pub(crate) fn forget(&mut self, uid: Uid, priority: i32) {
-        if let Some(level) = self.queue.get_mut(&Reverse(priority)) {
-            level.retain(|(queued, _)| *queued != uid);
+        if let Some(number) = self.numbers.remove(&uid)
+            && let Some(level) = self.queue.get_mut(&Reverse(priority))
+        {
+            level.remove(&number);
             if level.is_empty() {
                 self.queue.remove(&Reverse(priority));
             }
@@ -124,13 +133,12 @@ impl Admission {
         let mut passed = 0;
         // The pod that others end for was passed: room is kept for it.
         let mut keeps = false;
-        'levels: for (Reverse(priority), level) in &mut self.queue {
-            let mut at = 0;
-            while at < level.len() {
+        let mut admitted = Vec::new();
+        'levels: for (Reverse(priority), level) in &self.queue {
+            for (number, &(uid, request)) in level {
                 if passed > LOOK_BEHIND {
                     break 'levels;
                 }
-                let (uid, request) = level[at];
                 let mut lacks = self.used.lacks(request, self.capacity);
                 if lacks.is_empty()
                     && let Some(nominated) = self.nominated.as_ref().filter(|_| keeps)
@@ -142,11 +150,7 @@ impl Admission {
                 if lacks.is_empty() {
                     self.used.add(request);
                     *self.admitted.entry(*priority).or_default() += 1;
-                    if at == 0 {
-                        level.pop_front();
-                    } else {
-                        level.remove(at);
-                    }
+                    admitted.push((*priority, *number, uid));
                     if nominated.is_some() {
                         self.nominated = None;
                     }
@@ -160,9 +164,14 @@ impl Admission {
                         None => {}
                     }
                     turns.push(Turn::Waits(uid, lacks));
-                    at += 1;
                     passed += 1;
                 }
+            }
+        }
+        for (priority, number, uid) in admitted {
+            self.numbers.remove(&uid);
+            if let Some(level) = self.queue.get_mut(&Reverse(priority)) {
+                level.remove(&number);
             }
         }
         self.queue.retain(|_, level| !level.is_empty());

@@ -629,8 +629,13 @@ impl Node {
                     }
                 }
             }
-            (ProbeKind::Readiness, Verdict::Passes) => run.container_status(slot).ready = true,
-            (ProbeKind::Readiness, Verdict::Fails) => run.container_status(slot).ready = false,
+            (ProbeKind::Readiness, Verdict::Passes | Verdict::Fails) => {
+                // What is as it was is no news: to take it for one is a commit each period.
+                let ready = verdict == Verdict::Passes;
+                if run.container_status_now(slot).ready != ready {
+                    run.container_status(slot).ready = ready;
+                }
+            }
             (ProbeKind::Startup | ProbeKind::Liveness, Verdict::Fails) => {
                 go_on = false;
                 let text = format!(

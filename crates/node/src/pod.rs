@@ -244,6 +244,15 @@ impl PodRun {
         }
     }
 
+    pub(crate) fn container_status_now(&self, slot: Slot) -> &ContainerStatus {
+        if slot.init {
+            &self.status.init_containers[slot.n]
+        } else {
+            &self.status.containers[slot.n]
+        }
+    }
+
+    /// The status of a container, to be changed.
     pub(crate) fn container_status(&mut self, slot: Slot) -> &mut ContainerStatus {
         self.dirty = true;
         if slot.init {

@@ -56,9 +56,17 @@ impl HostPathPolicy {
         Ok(())
     }
 
-    /// Opens the directory that a hostPath names, following no link out of the allowed root.
-    fn open(&self, source: &HostPathVolumeSource) -> Result<OwnedFd, String> {
-        let path = Path::new(&source.path);
+    /// Whether a hostPath may be mounted, as far as its text tells.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for people.
+    pub fn check(&self, source: &HostPathVolumeSource) -> Result<(), String> {
+        self.inside(Path::new(&source.path)).map(|_| ())
+    }
+
+    /// The allowed root in which a path is, and its rest.
+    fn inside<'a>(&self, path: &'a Path) -> Result<(&HostPathRoot, &'a Path), String> {
         let inside = self
             .roots
             .iter()
@@ -73,9 +81,16 @@ impl HostPathPolicy {
         let plain = rest
             .components()
             .all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
-        if !plain {
-            return Err(format!("hostPath {} must not contain `..`", path.display()));
+        match plain {
+            true => Ok((root, rest)),
+            false => Err(format!("hostPath {} must not contain `..`", path.display())),
         }
+    }
+
+    /// Opens the directory that a hostPath names, following no link out of the allowed root.
+    fn open(&self, source: &HostPathVolumeSource) -> Result<OwnedFd, String> {
+        let path = Path::new(&source.path);
+        let (root, rest) = self.inside(path)?;
         let failed = |error: io::Error| format!("hostPath {}: {error}", path.display());
         let base = File::open(&root.dir).map_err(failed)?;
         if source.type_.as_deref() == Some("DirectoryOrCreate") {

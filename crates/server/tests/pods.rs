@@ -244,3 +244,31 @@ fn what_an_adopted_pod_comes_to_counts() {
     served.wait_for_phase("late", "Succeeded");
     assert_eq!(pods(&served)[1].1, "");
 }
+
+#[test]
+fn a_probe_that_says_nothing_new_changes_nothing() {
+    let served = Served::start(&[("quick", QUICK), ("busy", BUSY)]);
+    let pod = |name: &str, probe: &str| {
+        served.create(
+            PODS,
+            &format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, \
+                 image: busy, {probe}: {{exec: {{command: [none]}}, periodSeconds: 1, timeoutSeconds: 1, \
+                 failureThreshold: 1000}}}}]}}}}"
+            ),
+        );
+    };
+    // It spins, as the container does, and so never succeeds.
+    pod("p", "readinessProbe");
+    let seen = || {
+        let events = told(&served, "p");
+        let unhealthy = events.iter().any(|it| it[0] == "Unhealthy");
+        let pod = served.get_json(&format!("{PODS}/p"));
+        (unhealthy, pod["metadata"]["resourceVersion"].clone())
+    };
+    served.wait(|| seen().0);
+    let (_, before) = seen();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(seen().1, before);
+    served.request("DELETE", &format!("{PODS}/p?gracePeriodSeconds=0"), "", "");
+}

@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
-use wasmjob_api::k8s_openapi::api::core::v1::PodSpec;
+use wasmjob_api::k8s_openapi::api::core::v1::{HostPathVolumeSource, PodSpec};
 use wasmjob_api::manifest::{self, Manifest, Source};
 use wasmjob_api::schedule::Zone;
 use wasmjob_api::{Job, Uid};
 use wasmjob_image::{ImageError, Images, PullPolicy, Wanted};
-use wasmjob_node::{Clock as _, LogFeed, Logs, Resources};
+use wasmjob_node::{Clock as _, HostPathPolicy, LogFeed, Logs, Resources};
 use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
 use crate::builder::Scratch;
@@ -41,6 +41,7 @@ pub(crate) struct HostNode {
     pub(crate) name: Arc<str>,
     pub(crate) capacity: Resources,
     pub(crate) default_memory_bytes: u64,
+    pub(crate) host_paths: HostPathPolicy,
     pub(crate) clock: Arc<SteadyClock>,
     pub(crate) zone: Zone,
     pub(crate) own_port: Arc<AtomicU16>,
@@ -481,6 +482,15 @@ impl Host {
     #[must_use]
     pub fn default_memory(&self) -> u64 {
         self.node.default_memory_bytes
+    }
+
+    /// Whether a hostPath may be mounted, as far as its text tells.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for people.
+    pub fn check_host_path(&self, source: &HostPathVolumeSource) -> Result<(), String> {
+        self.node.host_paths.check(source)
     }
 
     /// What a pod of `spec` asks its node for, with what is taken for granted where a

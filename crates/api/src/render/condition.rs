@@ -22,7 +22,7 @@ pub(super) fn conditions(pod: &Pod, spec: &core::PodSpec) -> Option<Vec<core::Po
     };
     if let Some(started) = status.started {
         let at = status.ready_transition.unwrap_or(started);
-        let has_sandbox = !status.phase.is_terminal();
+        let has_sandbox = !status.phase.is_terminal() && may_start(status);
         let since = if has_sandbox { started } else { at };
         list.push(condition("PodReadyToStartContainers", has_sandbox, since));
         list.push(initialized(pod, spec, started));
@@ -31,6 +31,18 @@ pub(super) fn conditions(pod: &Pod, spec: &core::PodSpec) -> Option<Vec<core::Po
     }
     list.extend(scheduled);
     (!list.is_empty()).then_some(list)
+}
+
+/// Whether its directories are made, or its images are looked for, which comes first here:
+/// a container waits for nothing else.
+fn may_start(status: &PodStatus) -> bool {
+    let mut all = status.init_containers.iter().chain(&status.containers);
+    all.any(|container| match &container.state {
+        ContainerState::Waiting { reason, .. } => {
+            !matches!(&**reason, "ContainerCreating" | "PodInitializing")
+        }
+        _ => true,
+    })
 }
 
 /// Whether it waits because the node has no room for it.

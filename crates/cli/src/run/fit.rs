@@ -1,13 +1,13 @@
-//! Pods that ask for more than there is: in `run` there is nobody who would give them
-//! more, so they would wait for ever.
+//! Pods that ask for more than there is, or for what the operator does not allow: in `run`
+//! there is nobody who would change that, so they would wait for ever, or fail in the end.
 
 use wasmjob::Host;
 use wasmjob::api::manifest::Manifest;
 
 use crate::host;
 
-/// One error for each pod that no room can ever be made for.
-pub(crate) fn too_large(host: &Host, manifest: &Manifest) -> Vec<String> {
+/// One error for each pod that can never run here.
+pub(crate) fn never(host: &Host, manifest: &Manifest) -> Vec<String> {
     let has = host.capacity();
     let mut texts = Vec::new();
     for loaded in &manifest.objects {
@@ -15,11 +15,15 @@ pub(crate) fn too_large(host: &Host, manifest: &Manifest) -> Vec<String> {
             continue;
         };
         let asks = host.request_of(spec);
+        let place = format!("error: {}:{}: {path}", loaded.file, loaded.at);
+        for volume in spec.volumes.iter().flatten() {
+            let source = volume.host_path.as_ref();
+            if let Some(Err(why)) = source.map(|source| host.check_host_path(source)) {
+                texts.push(format!("{place}: volume {:?}: {why}", volume.name));
+            }
+        }
         let mut say = |what: String| {
-            texts.push(format!(
-                "error: {}:{}: {path}: the pod would wait for ever: {what}",
-                loaded.file, loaded.at
-            ));
+            texts.push(format!("{place}: the pod would wait for ever: {what}"));
         };
         if asks.memory_bytes > has.memory_bytes {
             say(format!(

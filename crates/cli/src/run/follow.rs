@@ -52,7 +52,7 @@ impl<'a> Follow<'a> {
         Self {
             watch: host.watch(),
             feed: (wishes.logs == LogChoice::All).then(|| host.follow_logs()),
-            signals: Signals::listen(),
+            signals: Signals::listen_to_hang_up(),
             printer: Printer::new(wishes.escape),
             progress: Progress::new(wishes.live, wishes.quiet),
             state: State::default(),

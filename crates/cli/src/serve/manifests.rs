@@ -41,7 +41,9 @@ enum Found {
 
 /// What taking a file over came to.
 enum Taken {
-    /// It is as it should be.
+    /// It is as it should be, and was before.
+    Same,
+    /// It is now as it should be.
     Done,
     /// It is wrong, for these reasons.
     Refused(String),
@@ -144,10 +146,11 @@ impl Manifests {
             return tokio::time::sleep(FRESH).await;
         };
         match self.take_over(host, &name).await {
-            Taken::Done => {
+            taken @ (Taken::Same | Taken::Done) => {
                 self.pending.remove(&name);
                 self.told.remove(&name);
-                if self.refused.remove(&name).is_some() {
+                let was_refused = self.refused.remove(&name).is_some();
+                if was_refused && matches!(taken, Taken::Same) {
                     tracing::info!(file = %self.dir.join(&name).display(), "the file is as it should be");
                 }
                 // What stood in the way of another may be gone.
@@ -308,7 +311,7 @@ impl Manifests {
         let digest = self.digest(&bytes);
         let had = known(&mut self.known, host).get(name);
         if had == Some(&digest) {
-            return Taken::Done;
+            return Taken::Same;
         }
         let had_any = had.is_some();
         let text = path.display().to_string();

@@ -26,6 +26,7 @@ impl Core {
         let mut pod = (**old).clone();
         pod.status = update.status;
         let ended = pod.status.phase.is_terminal() && !old.status.phase.is_terminal();
+        let is_same = !pod.status.phase.is_terminal() && pod.status == old.status;
         let pod = Arc::new(pod);
         for event in update.events {
             let source = match &*event.reason {
@@ -43,6 +44,10 @@ impl Core {
                 event,
                 source,
             );
+        }
+        if is_same {
+            // There were events, and nothing else.
+            return;
         }
         if ended {
             self.policies.pod_ended(&pod);

@@ -169,6 +169,13 @@ fn config_maps_and_secrets_of_the_same_file_reach_the_job() {
         said.contains("Secret default/key has no key \"password\""),
         "{said}"
     );
+    // To look at, it is valid: where `serve` runs, somebody else may hold them.
+    let check = dir.run(&["check", file.to_str().unwrap()]);
+    assert_eq!(check.code(), Some(0), "{}", check.stderr());
+    for line in said.lines().filter_map(|line| line.strip_prefix("error: ")) {
+        let warning = format!("warning: {line} (`run` refuses it)");
+        assert!(check.stderr().contains(&warning), "{}", check.stderr());
+    }
     let broken = text.replace("colour: blue", "colour: [1]");
     let file = dir.write("broken.yaml", &broken);
     let run = dir.run(&["check", file.to_str().unwrap()]);
@@ -476,9 +483,15 @@ fn signals_stop_cleanly() {
     for (signal, code) in [
         (rustix::process::Signal::INT, 130),
         (rustix::process::Signal::TERM, 143),
+        (rustix::process::Signal::HUP, 129),
     ] {
-        let mut child = dir
-            .command(&["run", "loop.yaml"])
+        // Whoever runs the tests may ignore SIGHUP, which is handed down.
+        let mut child = Command::new("env")
+            .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_wasmjob")])
+            .args(["run", "loop.yaml"])
+            .current_dir(dir.0.path())
+            .env("XDG_CONFIG_HOME", dir.path("none"))
+            .env("XDG_CACHE_HOME", dir.path("cache"))
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -12,7 +12,7 @@ use wasmjob_api::schedule::Zone;
 use wasmjob_image::{Alias, Compiler, Images, ImagesBuilder, Registries, RegistriesConfig};
 use wasmjob_node::{
     Clock, HostPathPolicy, LogDir, LogLimits, NetworkPolicy, Node, NodeConfig, NodeParts,
-    Resources, SystemClock, Urgency, remove_tree,
+    Resources, SystemClock, Urgency,
 };
 use wasmjob_sandbox::{ComponentLinker, CoreLinker, Engine, EngineBuilder, Limits, LinkError};
 #[cfg(feature = "durable")]
@@ -25,6 +25,7 @@ use crate::host::{HostNode, Threads};
 use crate::memory_dir::MemoryDir;
 use crate::objects::{StoreObjects, TokenMaker};
 use crate::random::Random;
+use crate::scratch::Scratch;
 #[cfg(feature = "durable")]
 use crate::secret_key::{self, SealedError};
 use crate::{BuildError, Host};
@@ -322,7 +323,8 @@ impl HostBuilder {
         // Only now is the data directory ours.
         let own = self.data_dir.as_deref().map(Scratch::of_data_dir);
         let scratch = Scratch::make(self.scratch.or(own.transpose()?))?;
-        let memory = MemoryDir::find(self.data_dir.as_deref());
+        let kept = self.data_dir.as_deref();
+        let memory = MemoryDir::find(kept.or(scratch.is_own().then(|| scratch.path())));
         let mut engine = self.engine.limits(self.limits.clone());
         if let Some(threads) = self.threads {
             engine = engine.threads(threads);
@@ -332,7 +334,7 @@ impl HostBuilder {
         if let Some(mut config) = self.registries {
             if config.dir.as_os_str().is_empty() {
                 let base = self.data_dir.as_deref().or(self.cache_dir.as_deref());
-                config.dir = base.unwrap_or(&scratch.dir).join("images");
+                config.dir = base.unwrap_or(scratch.path()).join("images");
             }
             images = images.registries(Arc::new(Registries::new(config)));
         }
@@ -354,7 +356,7 @@ impl HostBuilder {
         let claims = self
             .data_dir
             .as_deref()
-            .unwrap_or(&scratch.dir)
+            .unwrap_or(scratch.path())
             .join("volumes");
         // A container without a limit must still fit beside another one.
         let default_memory_bytes = self.limits.memory_bytes.min(capacity.memory_bytes / 2);
@@ -362,7 +364,7 @@ impl HostBuilder {
             name: Arc::clone(&node_name),
             capacity,
             default_memory_bytes,
-            scratch: scratch.dir.clone(),
+            scratch: scratch.path().to_owned(),
             memory_scratch: memory.as_ref().map(|it| it.path().to_owned()),
             claims: claims.clone(),
             host_paths: self.host_paths.clone(),
@@ -467,52 +469,5 @@ fn machine(guests: u32) -> Resources {
         memory_bytes: total / 5 * 4,
         // A quarter of the pool's slots stays free for probes and sidecars.
         pods: (guests / 4).saturating_mul(3).max(1),
-    }
-}
-
-/// The directory of emptyDirs; one that we made goes with us.
-pub(crate) struct Scratch {
-    dir: PathBuf,
-    own: bool,
-}
-
-impl Scratch {
-    /// The one in a data directory, without what was left there by a host that
-    /// was killed.
-    fn of_data_dir(dir: &Path) -> Result<PathBuf, BuildError> {
-        let dir = dir.join("scratch");
-        match remove_tree(&dir) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(BuildError::Scratch { dir, source })
-            }
-            _ => Ok(dir),
-        }
-    }
-
-    fn make(dir: Option<PathBuf>) -> Result<Self, BuildError> {
-        use std::os::unix::fs::DirBuilderExt;
-        let own = dir.is_none();
-        // Not by the seed: two hosts may have the same one, and nobody may guess it.
-        let name = || format!("wasmjob-{}", Random::new(None).uid());
-        let dir = dir.unwrap_or_else(|| std::env::temp_dir().join(name()));
-        // A directory of our own must be new, so that nobody has prepared it.
-        let made = std::fs::DirBuilder::new()
-            .recursive(!own)
-            .mode(0o700)
-            .create(&dir);
-        match made {
-            Ok(()) => Ok(Self { dir, own }),
-            Err(source) => Err(BuildError::Scratch { dir, source }),
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.own
-            && let Err(error) = remove_tree(&self.dir)
-        {
-            tracing::warn!(dir = %self.dir.display(), %error, "failed to remove the scratch directory");
-        }
     }
 }

@@ -14,7 +14,6 @@ use wasmjob_image::{ImageError, Images, PullPolicy, Wanted};
 use wasmjob_node::{Clock as _, HostPathPolicy, LogFeed, Logs, Resources};
 use wasmjob_store::{Health, Key, Kind, Store, Watch};
 
-use crate::builder::Scratch;
 use crate::clock::SteadyClock;
 use crate::core::{
     Applied, Command, Mailbox, ManifestChanges, ManifestFile, New, NewObject, Write, WriteError,
@@ -23,6 +22,7 @@ use crate::core::{
 use crate::job::Propagation;
 use crate::memory_dir::MemoryDir;
 use crate::objects::{PodTokens, TokenMaker};
+use crate::scratch::Scratch;
 use crate::{
     ApplyError, Figures, HostBuilder, HostGone, JobHandle, LogBuffer, PodHandle, k8s_openapi,
 };

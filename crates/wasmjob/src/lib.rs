@@ -48,6 +48,7 @@ mod memory_dir;
 mod objects;
 mod random;
 mod result;
+mod scratch;
 #[cfg(feature = "durable")]
 mod secret_key;
 

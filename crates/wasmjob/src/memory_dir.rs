@@ -1,8 +1,8 @@
 //! A directory in memory, for the files of Secrets: they must not reach a disk.
 //!
 //! It stands in `/dev/shm`, if that is in memory, under a name that nobody can guess.
-//! A host that is killed leaves it there; the next one on the same data directory
-//! finds it by a link, and removes it.
+//! A host that is killed leaves it there; who comes to its directory next finds it by a
+//! link, and removes it.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ const BASE: &str = "/dev/shm";
 /// What their names begin with.
 const PREFIX: &str = "wasmjob-";
 
-/// The link in the data directory.
+/// The link in the host's directory.
 const LINK: &str = "memory";
 
 /// What `statfs` says of a file system in memory.
@@ -33,12 +33,12 @@ pub(crate) struct MemoryDir {
 
 impl MemoryDir {
     /// Finds a place for it, in which the node makes it when it is first needed; `None` if
-    /// this system has none.
-    pub(crate) fn find(data_dir: Option<&Path>) -> Option<Self> {
-        let link = data_dir.map(|dir| dir.join(LINK));
-        if let Some(link) = &link {
-            remove_old(link);
+    /// this system has none. `host_dir` is where the host keeps what is its own.
+    pub(crate) fn find(host_dir: Option<&Path>) -> Option<Self> {
+        if let Some(dir) = host_dir {
+            remove_old(dir);
         }
+        let link = host_dir.map(|dir| dir.join(LINK));
         let kind = rustix::fs::statfs(BASE).ok()?.f_type;
         #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
         if kind as i64 != TMPFS {
@@ -75,8 +75,10 @@ impl Drop for MemoryDir {
     }
 }
 
-/// Removes what a host left that was killed: only what is ours and such a directory.
-fn remove_old(link: &Path) {
+/// Removes what a host left that was killed, to which `host_dir` leads: only what is ours
+/// and such a directory.
+pub(crate) fn remove_old(host_dir: &Path) {
+    let link = &host_dir.join(LINK);
     let Ok(dir) = fs::read_link(link) else {
         return;
     };

@@ -247,28 +247,42 @@ fn what_an_adopted_pod_comes_to_counts() {
 
 #[test]
 fn a_probe_that_says_nothing_new_changes_nothing() {
-    let served = Served::start(&[("quick", QUICK), ("busy", BUSY)]);
-    let pod = |name: &str, probe: &str| {
+    // Guests of one module differ by their arguments: a probe has one, and ends.
+    let module = "(module
+        (import \"wasi_snapshot_preview1\" \"args_sizes_get\" (func $sizes (param i32 i32) (result i32)))
+        (memory (export \"memory\") 1)
+        (func (export \"_start\")
+            (drop (call $sizes (i32.const 0) (i32.const 4)))
+            (if (i32.eq (i32.load (i32.const 0)) (i32.const 2)) (then (return)))
+            (if (i32.eq (i32.load (i32.const 0)) (i32.const 3)) (then unreachable))
+            (loop (br 0))))";
+    let served = Served::start(&[("busy", module)]);
+    for (name, command) in [("passes", "[a, b]"), ("fails", "[a, b, c]")] {
         served.create(
             PODS,
             &format!(
                 "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, \
-                 image: busy, {probe}: {{exec: {{command: [none]}}, periodSeconds: 1, timeoutSeconds: 1, \
-                 failureThreshold: 1000}}}}]}}}}"
+                 image: busy, command: [a], readinessProbe: {{exec: {{command: {command}}}, periodSeconds: 1, \
+                 failureThreshold: 1}}}}]}}}}"
             ),
         );
-    };
-    // It spins, as the container does, and so never succeeds.
-    pod("p", "readinessProbe");
-    let seen = || {
-        let events = told(&served, "p");
-        let unhealthy = events.iter().any(|it| it[0] == "Unhealthy");
-        let pod = served.get_json(&format!("{PODS}/p"));
-        (unhealthy, pod["metadata"]["resourceVersion"].clone())
-    };
-    served.wait(|| seen().0);
-    let (_, before) = seen();
+    }
+    let pod = |name: &str| served.get_json(&format!("{PODS}/{name}"));
+    let is_ready = |name: &str| pod(name)["status"]["containerStatuses"][0]["ready"] == true;
+    served.wait(|| is_ready("passes"));
+    served.wait(|| told(&served, "fails").iter().any(|it| it[0] == "Unhealthy"));
+    let revisions =
+        || ["passes", "fails"].map(|name| pod(name)["metadata"]["resourceVersion"].clone());
+    let before = revisions();
     std::thread::sleep(std::time::Duration::from_secs(3));
-    assert_eq!(seen().1, before);
-    served.request("DELETE", &format!("{PODS}/p?gracePeriodSeconds=0"), "", "");
+    assert_eq!(revisions(), before);
+    assert!(!is_ready("fails"));
+    for name in ["passes", "fails"] {
+        served.request(
+            "DELETE",
+            &format!("{PODS}/{name}?gracePeriodSeconds=0"),
+            "",
+            "",
+        );
+    }
 }

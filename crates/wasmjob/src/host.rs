@@ -53,8 +53,9 @@ pub(crate) struct HostNode {
 pub(crate) struct Threads {
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) thread: Option<JoinHandle<()>>,
-    pub(crate) _scratch: Scratch,
+    /// Before the scratch, in which a link leads to it.
     pub(crate) _memory: Option<MemoryDir>,
+    pub(crate) _scratch: Scratch,
 }
 
 impl Drop for Threads {

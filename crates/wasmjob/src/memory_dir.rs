@@ -76,11 +76,11 @@ impl Drop for MemoryDir {
 }
 
 /// Removes what a host left that was killed, to which `host_dir` leads: only what is ours
-/// and such a directory.
-pub(crate) fn remove_old(host_dir: &Path) {
+/// and such a directory. Whether nothing of it is left.
+pub(crate) fn remove_old(host_dir: &Path) -> bool {
     let link = &host_dir.join(LINK);
     let Ok(dir) = fs::read_link(link) else {
-        return;
+        return true;
     };
     let name = dir.file_name().and_then(|name| name.to_str());
     let is_such =
@@ -92,12 +92,16 @@ pub(crate) fn remove_old(host_dir: &Path) {
         && let Err(error) = remove_tree(&dir)
     {
         tracing::warn!(dir = %dir.display(), %error, "failed to remove files of Secrets");
+        if dir.exists() {
+            return false;
+        }
     }
     match fs::remove_file(link) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(link = %link.display(), %error, "failed to remove a link");
+            false
         }
-        _ => {}
+        _ => true,
     }
 }
 

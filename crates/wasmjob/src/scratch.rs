@@ -5,13 +5,14 @@
 //! next finds that nobody holds it any more, and removes it with the files of Secrets to
 //! which it leads.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use wasmjob_api::Uid;
 use wasmjob_node::remove_tree;
 
 use crate::BuildError;
@@ -29,8 +30,8 @@ pub(crate) struct Scratch {
 /// One of our own.
 struct Own {
     base: PathBuf,
-    /// Locked, as long as the process lives.
-    _held: File,
+    /// Locked, as long as the process lives; not where that cannot be done.
+    _held: Option<File>,
 }
 
 impl Scratch {
@@ -67,9 +68,16 @@ impl Scratch {
         // it is held, because nobody knows the name.
         let hidden = base.join(format!(".{name}"));
         DirBuilder::new().mode(0o700).create(&hidden)?;
-        let held = hold(&hidden)?;
         let dir = base.join(name);
-        fs::rename(&hidden, &dir)?;
+        let held = hold(&hidden).and_then(|held| {
+            fs::rename(&hidden, &dir)?;
+            Ok(held)
+        });
+        // Network file systems may lock no directories. What is hidden is never swept.
+        let (dir, held) = match held {
+            Ok(held) => (dir, Some(held)),
+            Err(_) => (hidden, None),
+        };
         Ok(Self {
             dir,
             own: Some(Own {
@@ -109,23 +117,29 @@ fn hold(dir: &Path) -> io::Result<File> {
     Ok(held)
 }
 
+/// Whether a host gives such a name to a directory.
+fn is_name(name: &OsStr) -> bool {
+    let uid = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+    uid.is_some_and(|uid| uid.parse::<Uid>().is_ok())
+}
+
 /// Removes what hosts have left that were killed: what is ours, and held by nobody.
 fn sweep(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
-        let name: OsString = entry?.file_name();
-        if !name.to_str().is_some_and(|name| name.starts_with(PREFIX)) {
+        let name = entry?.file_name();
+        if !is_name(&name) {
             continue;
         }
         let dir = base.join(name);
         // Somebody else's cannot be opened, as a rule, and is left alone if it can.
         let Ok(held) = hold(&dir) else { continue };
-        let is_ours = held
-            .metadata()
-            .is_ok_and(|it| it.uid() == rustix::process::geteuid().as_raw());
-        if !is_ours {
+        let is_ours = held.metadata().is_ok_and(|it| {
+            it.uid() == rustix::process::geteuid().as_raw() && it.mode() & 0o777 == 0o700
+        });
+        // What leads to files of Secrets stays as long as they do.
+        if !is_ours || !memory_dir::remove_old(&dir) {
             continue;
         }
-        memory_dir::remove_old(&dir);
         if let Err(error) = remove_tree(&dir) {
             tracing::warn!(dir = %dir.display(), %error, "failed to remove what a killed host left");
         }
@@ -144,13 +158,19 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let base = base.path();
         // As if its process were gone: nobody holds it.
-        let dead = base.join(format!("{PREFIX}dead"));
+        let named = |number| format!("{PREFIX}{}", Uid::from_random(number));
+        let dead = base.join(named(1));
+        DirBuilder::new().mode(0o700).create(&dead).unwrap();
         fs::create_dir_all(dead.join("pod/volume")).unwrap();
         let elsewhere = base.join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, dead.join("memory")).unwrap();
-        symlink(&elsewhere, base.join(format!("{PREFIX}link"))).unwrap();
-        fs::create_dir(base.join("wasmjob-other")).unwrap();
+        symlink(&elsewhere, base.join(named(2))).unwrap();
+        for somebodys in ["wasmjob-other", "wasmjob-run-mine", "wasmjob-run-"] {
+            let mut private = DirBuilder::new();
+            private.mode(0o700).create(base.join(somebodys)).unwrap();
+        }
+        fs::create_dir(base.join(named(3))).unwrap();
         let living = Scratch::make_own(base).unwrap();
         fs::create_dir(living.path().join("pod")).unwrap();
         let ends = Scratch::make_own(base).unwrap();
@@ -160,6 +180,7 @@ mod tests {
         assert!(living.path().join("pod").is_dir());
         assert!(elsewhere.is_dir() && base.join("wasmjob-other").is_dir());
         drop(living);
-        assert_eq!(fs::read_dir(base).unwrap().count(), 3);
+        // Those of others: four directories, the link and where it leads.
+        assert_eq!(fs::read_dir(base).unwrap().count(), 6);
     }
 }

@@ -11,7 +11,7 @@ use crate::exit::{Exit, say};
 use crate::run::printer::{Escape, Printer};
 use crate::run::progress::Progress;
 use crate::run::state::{News, State, never_ends};
-use crate::signals::Signals;
+use crate::signals::{SIGHUP, Signals};
 
 /// What the user wants to see, and when it is to stop.
 pub(crate) struct Wishes {
@@ -83,6 +83,8 @@ impl<'a> Follow<'a> {
             match self.event(deadline).await {
                 Event::Changes => self.learn(),
                 Event::Logs => self.print_logs(),
+                // A terminal that goes says so more than once: that is not to stop at once.
+                Event::Signal(SIGHUP) if self.exit.is_some() => {}
                 Event::Signal(number) if self.exit.is_some() => {
                     // The second one: now.
                     self.exit = Some(Exit::Signal(number));

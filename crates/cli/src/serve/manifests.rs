@@ -4,7 +4,7 @@
 //! what it stood for before; one that goes takes its objects along, also if it
 //! went while nobody looked; one that was only renamed changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,13 @@ enum Found {
     Seen,
 }
 
+/// What was said of a file.
+struct Refusal {
+    texts: String,
+    /// Of which bytes, if they could be read as objects.
+    digest: Option<String>,
+}
+
 /// What taking a file over came to.
 enum Taken {
     /// It is as it should be, and was before.
@@ -68,7 +75,9 @@ pub(super) struct Manifests {
     /// The digests of the files that were taken over, by name.
     known: Option<BTreeMap<PathBuf, String>>,
     /// Files that are not taken over, and what was said of them.
-    refused: BTreeMap<PathBuf, String>,
+    refused: BTreeMap<PathBuf, Refusal>,
+    /// Files that wait for what is being deleted.
+    ending: BTreeSet<PathBuf>,
     /// Files that are tried again, and when.
     waiting: BTreeMap<PathBuf, Instant>,
     /// The digests of the files of which it was said what is to be said of them.
@@ -88,6 +97,7 @@ impl Manifests {
             is_confirmed: false,
             known: None,
             refused: BTreeMap::new(),
+            ending: BTreeSet::new(),
             waiting: BTreeMap::new(),
             told: BTreeMap::new(),
         }
@@ -101,6 +111,7 @@ impl Manifests {
     /// Looks at every file again, and says again what is wrong.
     pub(super) fn read_all_again(&mut self) {
         self.refused.clear();
+        self.ending.clear();
         self.told.clear();
         // The directory may be another one by now, by a link.
         self.watch = None;
@@ -149,6 +160,7 @@ impl Manifests {
             taken @ (Taken::Same | Taken::Done) => {
                 self.pending.remove(&name);
                 self.told.remove(&name);
+                self.ending.remove(&name);
                 let was_refused = self.refused.remove(&name).is_some();
                 if was_refused && matches!(taken, Taken::Same) {
                     tracing::info!(file = %self.dir.join(&name).display(), "the file is as it should be");
@@ -173,7 +185,10 @@ impl Manifests {
                     // Others need not wait for what is in the way of this one.
                     Health::Writable if matches!(error, ApplyError::Terminating(_)) => {
                         self.wait(name.clone(), TRY_AGAIN_AFTER);
-                        self.refuse(name, format!("{}: {error}", path.display()));
+                        // Said once; what is short is no news.
+                        if self.ending.insert(name) {
+                            tracing::warn!("{}: {error}", path.display());
+                        }
                     }
                     Health::Writable => tokio::time::sleep(TRY_AGAIN_AFTER).await,
                     health => host.health_changed(&health).await,
@@ -280,9 +295,11 @@ impl Manifests {
     }
 
     fn refuse(&mut self, name: PathBuf, texts: String) {
-        let before = self.refused.get(&name).map(|before| before.lines());
-        let is_same =
-            before.is_some_and(|before| before.map(lasting).eq(texts.lines().map(lasting)));
+        let digest = self.told.get(&name).cloned();
+        let is_same = self.refused.get(&name).is_some_and(|before| {
+            let lines = before.texts.lines().map(lasting);
+            before.digest == digest && lines.eq(texts.lines().map(lasting))
+        });
         if is_same {
             return;
         }
@@ -293,7 +310,7 @@ impl Manifests {
             file = %self.dir.join(&name).display(),
             "the file is not taken over; what it stood for before stays"
         );
-        self.refused.insert(name, texts);
+        self.refused.insert(name, Refusal { texts, digest });
     }
 
     async fn take_over(&mut self, host: &Host, name: &Path) -> Taken {

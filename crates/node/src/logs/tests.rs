@@ -84,16 +84,19 @@ struct Host {
     pods: Pods,
     limits: LogLimits,
     segment_bytes_max: u64,
+    is_patient: bool,
     logs: Logs,
     writer: Option<LogWriter>,
 }
 
 impl Host {
+    /// Its guests wait for the disk, however busy the machine is.
     fn new(dir: &Path, limits: LogLimits, segment_bytes_max: u64) -> Self {
         let disk = Box::new(Directory::open(dir).unwrap());
-        Self::on(dir, disk, limits, segment_bytes_max, Pods::default())
+        Self::on(dir, disk, limits, segment_bytes_max, Pods::default()).patient()
     }
 
+    /// With a disk that may be slow, for which guests wait no longer than ever.
     fn on(
         dir: &Path,
         disk: Box<dyn Disk>,
@@ -115,14 +118,15 @@ impl Host {
             pods,
             limits,
             segment_bytes_max,
+            is_patient: false,
             logs,
             writer: Some(writer),
         }
     }
 
-    /// Its guests wait for the disk, however busy the machine is.
-    fn patient(self) -> Self {
+    fn patient(mut self) -> Self {
         self.logs.on_disk.as_ref().unwrap().spool.room.be_patient();
+        self.is_patient = true;
         self
     }
 
@@ -131,7 +135,11 @@ impl Host {
         self.writer = None;
         let disk = Box::new(Directory::open(&self.dir).unwrap());
         let (limits, segment) = (self.limits, self.segment_bytes_max);
-        Self::on(&self.dir, disk, limits, segment, Arc::clone(&self.pods))
+        let again = Self::on(&self.dir, disk, limits, segment, Arc::clone(&self.pods));
+        match self.is_patient {
+            true => again.patient(),
+            false => again,
+        }
     }
 
     fn begin(&self, n: u128, restarts: u32) -> Arc<LogBuffer> {

@@ -137,7 +137,7 @@ impl Model {
 
 fn run(steps: &[Step]) {
     let dir = tempfile::tempdir().unwrap();
-    let mut host = Host::new(dir.path(), LIMITS, 16 << 10).patient();
+    let mut host = Host::new(dir.path(), LIMITS, 16 << 10);
     let mut model = Model::default();
     let mut from = 0;
     for step in steps {
@@ -191,13 +191,13 @@ fn run(steps: &[Step]) {
             }
             Step::Wait => std::thread::sleep(super::super::spool::WRITE_WAIT / 4),
             Step::Again => {
-                host = host.again().patient();
+                host = host.again();
                 model.pods.values_mut().for_each(|(_, log, _)| *log = None);
             }
         }
         model.check(&host);
     }
-    host = host.again().patient();
+    host = host.again();
     model.check(&host);
     for (number, _, _) in model.pods.values() {
         host.forget(Uid::from_random(*number));
@@ -221,7 +221,7 @@ fn runs_that_write_at_once_do_not_mix_and_readers_see_a_prefix() {
         run_bytes_max: 4 << 20,
         ..LIMITS
     };
-    let host = Host::new(dir.path(), limits, 1 << 20).patient();
+    let host = Host::new(dir.path(), limits, 1 << 20);
     let logs: Vec<_> = (0..4).map(|n| host.begin(n, 0)).collect();
     std::thread::scope(|scope| {
         for log in &logs {

@@ -44,6 +44,8 @@ fn jobs_cron_jobs_pods_and_requests_are_counted() {
         ) && metrics.contains(
             "kube_job_failed{namespace=\"default\",job_name=\"bad\",condition=\"true\"} 1\n",
         ) && metrics.contains("wasmjob_pods_running 1\n")
+            // The node knows before everybody can see it.
+            && metrics.contains("kube_pod_status_phase{namespace=\"default\",phase=\"Running\"} 1\n")
             // A pod runs before its guest has its memory.
             && metrics.contains("wasmjob_guest_memory_bytes 1048576\n")
     });
